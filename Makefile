@@ -1,0 +1,96 @@
+# zdu: builds the extension (PGXS) and the worker (a program of its own).
+#
+#   make              the extension and zdu_worker
+#   make install      both, into PG_CONFIG's PostgreSQL
+#   make demo         the main job on one machine, see demo/run
+#   make check        every test, see test/run
+#   make check-rules  which rules of doc/rules.md have a passed assertion
+#   make check-style  layering and layout
+
+# The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
+# has a check of its own, is read for other goals only.
+ifneq (,$(filter demo check check-rules check-style,$(MAKECMDGOALS)))
+
+.PHONY: demo check check-rules check-style
+demo:
+	@demo/run
+check:
+	@test/run
+check-rules:
+	@test/check-rules
+check-style:
+	@test/check-style
+
+else
+
+EXTENSION = zdu
+EXTVERSION = 0.1.0
+MODULE_big = zdu
+
+CORE_OBJS = src/core/version.o src/core/fsm.o src/core/stage.o src/core/decide.o src/core/plan.o
+STORE_OBJS = src/store/spi.o src/store/soft.o src/store/event.o src/store/instance.o src/store/facts.o \
+	src/store/node.o src/store/step.o src/store/worker.o src/store/report.o \
+	src/store/vars.o src/store/runbook.o src/store/runbook_check.o
+API_OBJS = src/api/version.o src/api/privilege.o src/api/drive.o src/api/refuse.o src/api/setup.o \
+	src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
+	src/api/node.o src/api/outcome.o src/api/observe.o src/api/work.o src/api/why.o src/api/protect.o
+OBJS = src/zdu.o $(CORE_OBJS) $(STORE_OBJS) $(API_OBJS)
+
+# The install script is these files in this order.
+SQL_PARTS = src/sql/version.sql src/sql/policy.sql src/sql/cluster.sql src/sql/upgrade.sql \
+	src/sql/functions.sql src/sql/views.sql src/sql/privilege.sql src/sql/dump.sql
+RUNBOOKS = runbooks/haproxy-systemd-ssh.json runbooks/local.json
+PROGRAMS = runbooks/local-service runbooks/ssh-systemd runbooks/ssh-package \
+	runbooks/nginx-upstream runbooks/apache-balancer
+
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+SCRIPTS_built = src/worker/zdu_worker
+
+WORKER_OBJS = src/client/connect.o src/client/options.o \
+	src/worker/child.o src/worker/control.o src/worker/driver.o src/worker/driver_exec.o \
+	src/worker/driver_haproxy.o src/worker/driver_http.o src/worker/driver_sql.o \
+	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/log.o \
+	src/worker/loop.o src/worker/main.o src/worker/notify.o src/worker/programs.o \
+	src/worker/report.o src/worker/text.o
+WORKER_LIBS = libuv libcurl jansson
+
+EXTRA_CLEAN = $(WORKER_OBJS) $(DATA_built) tmp_check
+
+REGRESS = version
+REGRESS_OPTS = --load-extension=zdu
+
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Werror -Wdeclaration-after-statement -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+HEADERS_C = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/core/*.h $(srcdir)/src/store/*.h $(srcdir)/src/api/*.h)
+$(OBJS): $(HEADERS_C)
+
+# Shipped runbooks become rows of the install script; a text in $zdu$ quotes needs no escaping.
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(RUNBOOKS)
+	cat $(addprefix $(srcdir)/,$(SQL_PARTS)) >$@
+	for f in $(RUNBOOKS); do \
+		printf "INSERT INTO zdu.runbook (name, revision, shipped, document, hash) SELECT '%s', 1, true, d, encode(sha256(convert_to(d::text, 'UTF8')), 'hex') FROM CAST (\$$zdu\$$" "$$(basename $$f .json)"; \
+		cat $(srcdir)/$$f; \
+		echo "\$$zdu\$$ AS jsonb) AS d;"; \
+	done >>$@
+
+$(WORKER_OBJS): override CPPFLAGS := -I$(srcdir)/src -I$(includedir) $(shell pkg-config --cflags $(WORKER_LIBS)) \
+	-DZDU_VERSION='"$(EXTVERSION)"' -DZDU_RUNBOOKS_DIR='"$(datadir)/zdu/runbooks"'
+$(WORKER_OBJS): $(wildcard $(srcdir)/src/client/*.h $(srcdir)/src/worker/*.h)
+src/worker/zdu_worker: $(WORKER_OBJS)
+	$(CC) $(CFLAGS) -o $@ $(WORKER_OBJS) $(LDFLAGS) -L$(libdir) -lpq $(shell pkg-config --libs $(WORKER_LIBS)) -lm
+
+install: install-runbooks
+.PHONY: install-runbooks
+install-runbooks:
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/zdu/runbooks' '$(DESTDIR)$(datadir)/zdu/systemd' '$(DESTDIR)$(mandir)/man8'
+	$(INSTALL_SCRIPT) $(addprefix $(srcdir)/,$(PROGRAMS)) '$(DESTDIR)$(datadir)/zdu/runbooks/'
+	$(INSTALL_DATA) $(addprefix $(srcdir)/,$(RUNBOOKS)) '$(DESTDIR)$(datadir)/zdu/runbooks/'
+	sed 's|/usr/bin/zdu_worker|$(bindir)/zdu_worker|' $(srcdir)/runbooks/zdu-worker.service >'$(DESTDIR)$(datadir)/zdu/systemd/zdu-worker.service'
+	$(INSTALL_DATA) $(srcdir)/doc/zdu_worker.8 '$(DESTDIR)$(mandir)/man8/'
+
+endif

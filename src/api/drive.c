@@ -1,0 +1,276 @@
+/*
+ * drive.c
+ *	  What follows from a decision.
+ */
+#include "api/drive.h"
+
+#include "catalog/pg_type.h"
+#include "core/version.h"
+#include "nodes/pg_list.h"
+#include "store/event.h"
+#include "zdu.h"
+
+static ZduQuery undo_made = {
+	.text = "SELECT 1 FROM zdu.step WHERE upgrade_id = $1 AND phase = 'undo' LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery before_begun = {
+	.text = "SELECT 1 FROM zdu.step WHERE upgrade_id = $1 AND phase = 'before' AND started_at IS NOT NULL LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery cluster_busy = {
+	.text = "SELECT 1 FROM zdu.step WHERE cluster_id = $1 AND node_id IS NULL AND state IN ('pending', 'running', 'unknown', 'failed') LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery leave_mode = {
+	.text = "UPDATE zdu.cluster SET version = $2::zdu_version, original = NULL, target = NULL WHERE cluster_id = $1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery forget_waivers = {
+	.text = "DELETE FROM zdu.waiver WHERE cluster_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery forget_counts = {
+	.text = "DELETE FROM zdu.node_count WHERE cluster_id = $1 AND n = 0",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+/* Makes the cluster's own steps of one phase; returns how many. */
+static int
+make_cluster_steps(ZduFacts *f, ZduPhase phase)
+{
+	ZduRunbook *rb = f->driven ? zdu_runbook_load(f) : NULL;
+	char	   *error = NULL;
+	List	   *steps = rb == NULL ? NIL : zdu_runbook_cluster_steps(rb, f, phase, &error);
+	ZduNewStep *array = palloc(sizeof(ZduNewStep) * (list_length(steps) + 1));
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, steps)
+		array[n++] = *(ZduNewStep *) lfirst(cell);
+	if (error != NULL)
+		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", zdu_phase_name(phase), error));
+	zdu_steps_insert(f, f->upgrade_id, array, n);
+	return n;
+}
+
+/* D8: what the preparation changed is undone once, in every ending. */
+static int
+make_undo(ZduFacts *f)
+{
+	if (zdu_run(&undo_made, (ZduArg[]) {zdu_int8(f->upgrade_id)}) > 0 ||
+		zdu_run(&before_begun, (ZduArg[]) {zdu_int8(f->upgrade_id)}) == 0)
+		return 0;
+	return make_cluster_steps(f, PHASE_UNDO);
+}
+
+/* What becomes of nodes confirmed OFFLINE when upgrade mode ends (L16, L18). */
+static void
+settle_nodes(ZduFacts *f, const char *version)
+{
+	int			n;
+	ZduNode    *nodes = zdu_nodes_all(f->cluster_id, &n);
+	int64	   *dropped = palloc(sizeof(int64) * (n + 1));
+	int			ndropped = 0;
+	bool		drop = strcmp(f->offline_at_end, "drop") == 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		ZduNode    *node = &nodes[i];
+		bool		outdated = node->version == NULL || zdu_version_compare(node->version, version) != 0;
+		bool		down = node->state == NODE_OFFLINE && node->confirmed && !node->taken;
+
+		if (down && drop)
+		{
+			zdu_event_note(node->name, "node", "OFFLINE", "dropped", "L16", "OFFLINE when upgrade mode ended");
+			dropped[ndropped++] = node->id;
+		}
+		else if (outdated && node->version != NULL && (down || node->state != NODE_OFFLINE || node->reports))
+		{
+			zdu_event_note(node->name, "fence", NULL, "fenced", node->state == NODE_OFFLINE ? "L16" : "L18",
+						   psprintf("at %s, the cluster is at %s", node->version, version));
+			node->fenced = node->changed = true;
+		}
+	}
+	zdu_nodes_store(f, nodes, n);
+	if (ndropped > 0)
+		zdu_nodes_remove(f, dropped, ndropped);
+}
+
+/*
+ * The loop over all nodes is paid once an upgrade, not once a decision.
+ */
+void
+zdu_end_mode(ZduFacts *f, const char *version, ZduRun ending, const char *reason)
+{
+	int			rest;
+
+	settle_nodes(f, version);
+	zdu_nodes_dequeue(f, 0, false);
+	zdu_run(&leave_mode, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(version)});
+	zdu_run(&forget_waivers, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	zdu_run(&forget_counts, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	f->version = version;
+
+	if (ending == RUN_COMPLETED)
+	{
+		rest = make_cluster_steps(f, PHASE_AFTER) + make_undo(f);
+		zdu_upgrade_move(f, rest > 0 ? RUN_FINALIZING : RUN_COMPLETED, "L13", reason);
+	}
+	else
+		zdu_upgrade_move(f, ending, ending == RUN_CANCELLED ? "L5" : "L23", reason);
+	zdu_notify();
+}
+
+/*
+ * Where to begin so that nothing that was done is left done: a node that was
+ * only taken out goes back in, one that was stopped is started, one whose
+ * version may have changed goes the whole way.
+ */
+static ZduPhase
+way_back_from(ZduPhase reached)
+{
+	switch (reached)
+	{
+		case PHASE_ISOLATE:
+		case PHASE_DRAIN:
+			return PHASE_INTEGRATE;
+		case PHASE_STOP:
+			return PHASE_START;
+		default:
+			return PHASE_ISOLATE;
+	}
+}
+
+void
+zdu_unwind(ZduFacts *f, ZduNode *node)
+{
+	ZduRunbook *rb;
+	ZduPhase	reached;
+	ZduPhase	from;
+	List	   *steps;
+	ZduNewStep *array;
+	ListCell   *cell;
+	char	   *error = NULL;
+	int			n = 0;
+
+	if (zdu_steps_unwind(f, node->id))
+		return;					/* again when what runs has ended */
+	reached = zdu_steps_reached(f, node->id);
+	if (reached == ZDU_PHASES)
+	{
+		zdu_release(f, node);
+		return;
+	}
+	rb = zdu_runbook_load(f);
+	from = way_back_from(reached);
+	steps = zdu_runbook_steps(rb, f, node, from, from == PHASE_INTEGRATE ? PHASE_INTEGRATE : PHASE_SOAK,
+							  true, f->original, &error);
+	if (error != NULL)
+	{
+		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", node->name, error));
+		return;
+	}
+	zdu_event_note(node->name, "unwind", zdu_phase_name(reached), zdu_phase_name(from), "L23", "brought back");
+	array = palloc(sizeof(ZduNewStep) * (list_length(steps) + 1));
+	foreach(cell, steps)
+		array[n++] = *(ZduNewStep *) lfirst(cell);
+	zdu_steps_insert(f, f->upgrade_id, array, n);
+	if (n == 0)
+		zdu_release(f, node);
+	zdu_notify();
+}
+
+void
+zdu_release(ZduFacts *f, ZduNode *node)
+{
+	bool		arrived = node->version != NULL && f->target != NULL && zdu_version_compare(node->version, f->target) == 0;
+
+	zdu_node_take(node, false, arrived ? "done" : "not at the target");
+	/* An unfinished one keeps its heading: zdu_retry finds it by that. */
+	zdu_nodes_dequeue(f, node->id, !arrived);
+}
+
+int
+zdu_roll_back(ZduFacts *f, const char *reason)
+{
+	int			n;
+	ZduNode    *nodes = zdu_nodes_all(f->cluster_id, &n);
+	int			nplan;
+	ZduPlanNode *plan = zdu_nodes_to_order(f->cluster_id, &nplan);
+	ZduOrder	order = zdu_order_load(f->policy);
+	int64	   *queued = palloc(sizeof(int64) * (n + 1));
+	int			nqueued = 0;
+	int			affected = 0;
+
+	zdu_nodes_dequeue(f, 0, false);
+	zdu_upgrade_set_failures(f, 0);
+	zdu_upgrade_move(f, RUN_ROLLING_BACK, "L23", reason);
+	for (int i = 0; i < nplan; i++)
+	{
+		ZduNode    *node = zdu_node_find(nodes, n, plan[i].id);
+
+		plan[i].last = node->state == NODE_ACTIVE && node->in_rotation;
+	}
+	zdu_plan_order(plan, nplan, &order);
+	for (int i = 0; i < nplan; i++)
+	{
+		ZduNode    *node = zdu_node_find(nodes, n, plan[i].id);
+		bool		touched = node->version != NULL && zdu_version_compare(node->version, f->original) != 0;
+
+		if (node->taken)
+			zdu_unwind(f, node);
+		else if (touched)
+			queued[nqueued++] = node->id;
+		if (node->taken || touched)
+			affected++;
+	}
+	zdu_nodes_store(f, nodes, n);
+	zdu_nodes_queue(f, queued, nqueued, true);
+	zdu_notify();
+	return affected;
+}
+
+/* Is there anything left on the way back? */
+static bool
+is_unwound(ZduFacts *f)
+{
+	if (f->taken > 0 || zdu_run(&cluster_busy, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0)
+		return false;
+	if (f->run == RUN_CANCELLING)
+		return true;
+	return !zdu_nodes_queued(f) && (f->driven || f->counts.upgraded == 0);
+}
+
+void
+zdu_drive(ZduCall *call)
+{
+	ZduFacts   *f = zdu_facts_settle(call->f);
+
+	if ((f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK) && f->upgrade_id != 0 && is_unwound(f))
+	{
+		if (make_undo(f) > 0)
+			zdu_notify();
+		else
+			zdu_end_mode(f, f->original, f->run == RUN_CANCELLING ? RUN_CANCELLED : RUN_ROLLED_BACK, "nothing is left to bring back");
+		f = zdu_facts_settle(f);
+	}
+	else if (f->upgrade_id != 0 && f->run == RUN_FINALIZING &&
+			 zdu_run(&cluster_busy, (ZduArg[]) {zdu_int8(f->cluster_id)}) == 0)
+	{
+		zdu_upgrade_move(f, RUN_COMPLETED, "L13", "every task is done");
+		f = zdu_facts_settle(f);
+	}
+	else if (f->upgrade_id != 0 && f->run == RUN_RUNNING && strcmp(f->finalize, "auto") == 0 &&
+			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && !zdu_nodes_queued(f))
+	{
+		zdu_end_mode(f, f->highest_online, RUN_COMPLETED, "finalized by itself");
+		f = zdu_facts_settle(f);
+	}
+	call->f = f;
+}

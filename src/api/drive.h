@@ -1,0 +1,38 @@
+/*
+ * drive.h
+ *	  What follows from a decision: nodes unwound, upgrades ended.
+ */
+#ifndef ZDU_DRIVE_H
+#define ZDU_DRIVE_H
+
+#include "api/api.h"
+#include "store/node.h"
+#include "store/runbook.h"
+
+/*
+ * Draws the conclusions at the end of every decision: derives the cluster's
+ * state, finalizes by itself where the policy says so, ends what has nothing
+ * left to do.  call->f is fresh afterwards.
+ */
+extern void zdu_drive(ZduCall *call);
+
+/*
+ * Brings a taken node back to the original version: what runs is asked to
+ * end, and once nothing runs the steps back are made.  Call again when
+ * what ran has ended.  The caller stores the node.
+ */
+extern void zdu_unwind(ZduFacts *f, ZduNode *node);
+
+/*
+ * Notes that a taken node has no open step left: it is done, given up or
+ * back.  The caller stores the node.
+ */
+extern void zdu_release(ZduFacts *f, ZduNode *node);
+
+/* Makes every touched node go back; the number of them. */
+extern int	zdu_roll_back(ZduFacts *f, const char *reason);
+
+/* Ends upgrade mode at a version and lets tasks and undo run (L13, L16). */
+extern void zdu_end_mode(ZduFacts *f, const char *version, ZduRun ending, const char *reason);
+
+#endif							/* ZDU_DRIVE_H */

@@ -1,0 +1,204 @@
+/*
+ * join.c
+ *	  The gate that a node passes before it starts.
+ */
+#include "api/join.h"
+
+#include "api/drive.h"
+#include "api/version.h"
+#include "catalog/pg_type.h"
+#include "core/version.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "store/event.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(zdu_join);
+
+static ZduQuery login_elsewhere = {
+	.text = "SELECT login FROM zdu.node WHERE cluster_id = $1 AND login IS NOT NULL AND name <> $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery show_target = {
+	.text = "UPDATE zdu.cluster SET target = $2::zdu_version WHERE cluster_id = $1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery show_upgrade_target = {
+	.text = "UPDATE zdu.upgrade SET target = $2::zdu_version WHERE upgrade_id = $1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery show_version = {
+	.text = "UPDATE zdu.cluster SET version = $2::zdu_version WHERE cluster_id = $1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+typedef struct Gate
+{
+	const char *rule;			/* NULL: admitted */
+	const char *reason;
+} Gate;
+
+bool
+zdu_may_report(Oid caller, const char *login)
+{
+	Oid			role;
+
+	if (login == NULL || superuser_arg(caller))
+		return true;
+	role = get_role_oid(login, true);
+	return (OidIsValid(role) && has_privs_of_role(caller, role)) || zdu_has_grant(caller, "worker");
+}
+
+int
+zdu_upgrade_state(const ZduFacts *f, const char *version)
+{
+	if (!zdu_upgrade_mode(f) || f->original == NULL)
+		return 0;
+	return version != NULL && zdu_version_compare(version, f->original) != 0 ? 2 : 1;
+}
+
+static Gate
+refuse(const char *rule, const char *reason)
+{
+	Gate		gate = {rule, reason};
+
+	return gate;
+}
+
+static Gate
+gate_in_upgrade(ZduFacts *f, const char *version)
+{
+	ZduVerdict	v;
+
+	if (zdu_version_compare(version, f->original) < 0)
+		return refuse("N8", psprintf("%s is below %s, the original version", version, f->original));
+	if (zdu_version_compare(version, f->original) == 0)
+		return refuse(NULL, NULL);
+	if (f->target == NULL)
+	{
+		/* The first new node of a manual upgrade shows where it goes. */
+		zdu_decide_step(f, version, false, &v);
+		return v.answer == ANSWER_YES ? refuse(NULL, NULL) : refuse(v.rule, pstrdup(v.observed));
+	}
+	if (f->max_versions == 0 && zdu_version_compare(version, f->target) <= 0)
+		return refuse(NULL, NULL);
+	if (zdu_version_compare(version, f->target) != 0)
+		return refuse("N7", psprintf("%s is neither the original %s nor the target %s", version, f->original, f->target));
+	return refuse(NULL, NULL);
+}
+
+static Gate
+gate_outside(ZduFacts *f, const ZduNode *node, const char *version)
+{
+	int			c;
+
+	if (f->version == NULL)
+		return refuse(NULL, NULL);
+	c = zdu_version_compare(version, f->version);
+	if (c == 0)
+		return refuse(NULL, NULL);
+	if (node != NULL && node->fenced)
+		return refuse("L16", psprintf("it was left behind at %s; upgrade it to %s first", version, f->version));
+	if (f->state != CLUSTER_STABLE)
+		return refuse("L13", psprintf("the upgrade is final: only %s joins, not %s", f->version, version));
+	return refuse(c < 0 ? "N8" : "N7", psprintf("the cluster is at %s, not at %s, and not in upgrade mode", f->version, version));
+}
+
+static void
+check_login(ZduCall *call, const ZduNode *node, const char *name)
+{
+	ZduReader	r;
+	bool		elsewhere = false;
+	Oid			caller = call->session.caller;
+
+	if (node != NULL && zdu_may_report(caller, node->login))
+		return;
+	if (node == NULL)
+	{
+		/* Who is some other node's login does not register new ones. */
+		zdu_run(&login_elsewhere, (ZduArg[]) {zdu_int8(call->f->cluster_id), zdu_text(name)});
+		r = zdu_reader();
+		while (zdu_next_row(&r))
+			elsewhere |= get_role_oid(zdu_read_text(&r), true) == caller;
+		if (!elsewhere)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for node \"%s\"", name),
+			 errdetail("L22: role \"%s\" is not its login.", GetUserNameFromId(caller, true)),
+			 errhint("Whoever has the grant admin may: SELECT zdu_set_node('%s', '%s', login => '%s')",
+					 call->f->name, name, GetUserNameFromId(caller, true))));
+}
+
+static ZduNode *
+admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const char *incarnation)
+{
+	ZduFacts   *f = call->f;
+	bool		same = node != NULL && incarnation != NULL && node->incarnation != NULL && strcmp(node->incarnation, incarnation) == 0;
+
+	if (node == NULL)
+		node = zdu_node_insert(f, name, NODE_STARTING);
+	else if (!(same && node->state == NODE_ACTIVE))
+	{
+		/* Whatever it was, the process that was it is gone. */
+		if (!zdu_node_move(node, NODE_STARTING, false, "joined", false))
+			zdu_node_force(node, NODE_STARTING, false, "N16", "a new process joined");
+	}
+	node->incarnation = incarnation;
+	node->reports = node->changed = true;
+	node->fenced = false;
+	zdu_node_seen(node, version);
+	zdu_nodes_store(f, node, 1);
+	zdu_node_heard(f, node->id, -1, -1);
+
+	if (f->version == NULL)
+		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(version)});
+	else if (zdu_upgrade_mode(f) && f->target == NULL && zdu_version_compare(version, f->original) != 0)
+	{
+		zdu_run(&show_target, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(version)});
+		zdu_run(&show_upgrade_target, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_text(version)});
+		zdu_event_note(name, "target", NULL, version, "N7", "shown by the first new node");
+	}
+	return node;
+}
+
+Datum
+zdu_join(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "node");
+	char	   *version = zdu_arg_required(fcinfo, 2, "version");
+	char	   *incarnation = zdu_arg_text(fcinfo, 3);
+	ZduCall		call;
+	ZduNode    *node;
+	Gate		gate;
+	TupleDesc	desc;
+	char	   *values[6];
+	int			mode;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "zdu_join must return a row");
+	zdu_version_check(version);
+	zdu_call_begin(&call, "zdu_join", cluster);
+	node = zdu_node_load(call.f->cluster_id, name);
+	check_login(&call, node, name);
+	gate = zdu_upgrade_mode(call.f) ? gate_in_upgrade(call.f, version) : gate_outside(call.f, node, version);
+	if (gate.rule == NULL)
+		admit(&call, node, name, version, incarnation);
+	else
+		zdu_event_note(name, "join", NULL, "refused", gate.rule, gate.reason);
+	mode = zdu_upgrade_state(call.f, version);
+	values[0] = gate.rule == NULL ? "admitted" : "refused";
+	values[1] = NULL;
+	values[2] = gate.rule == NULL ? psprintf("%d", mode) : NULL;
+	values[3] = gate.rule == NULL ? psprintf("%g s", call.f->heartbeat_ttl / 3) : NULL;
+	values[4] = unconstify(char *, gate.rule);
+	values[5] = unconstify(char *, gate.reason);
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(HeapTupleGetDatum(BuildTupleFromCStrings(TupleDescGetAttInMetadata(BlessTupleDesc(desc)), values)));
+}

@@ -1,0 +1,129 @@
+/*
+ * node.c
+ *	  What people say of nodes: attach, detach, declare_down.
+ */
+#include "api/api.h"
+
+#include "api/drive.h"
+#include "catalog/pg_type.h"
+#include "errcodes.h"
+#include "store/event.h"
+#include "utils/builtins.h"
+#include "zdu.h"
+
+PG_FUNCTION_INFO_V1(zdu_attach);
+PG_FUNCTION_INFO_V1(zdu_detach);
+PG_FUNCTION_INFO_V1(zdu_declare_down);
+
+static ZduQuery wish_rotation = {
+	.text = "UPDATE zdu.node SET attached = $2 WHERE node_id = $1",
+	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
+};
+
+static ZduQuery cancel_wishes = {
+	.text = "UPDATE zdu.step SET state = 'cancelled', ended_at = $2 WHERE node_id = $1 AND upgrade_id IS NULL AND state = 'pending'",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
+};
+
+/* Makes the steps by which workers carry out a wish about rotation. */
+static void
+make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
+{
+	ZduFacts   *f = call->f;
+	ZduRunbook *rb = zdu_runbook_load(f);
+	ZduNewStep	array[2];
+	List	   *steps = NIL;
+	ListCell   *cell;
+	char	   *error = NULL;
+	int			n = 0;
+
+	zdu_run(&cancel_wishes, (ZduArg[]) {zdu_int8(node->id), zdu_time(zdu_now())});
+	if (rb != NULL)
+		steps = zdu_runbook_steps(rb, f, node, attach ? PHASE_INTEGRATE : PHASE_ISOLATE, attach ? PHASE_INTEGRATE : PHASE_DRAIN,
+								  false, node->version != NULL ? node->version : f->version, &error);
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("runbook \"%s\" cannot be used for node \"%s\"", rb->name, node->name),
+				 errdetail("W1: %s.", error),
+				 errhint("SELECT zdu_set_node('%s', '%s', vars => '{...}')", f->name, node->name)));
+	foreach(cell, steps)
+		array[n++] = *(ZduNewStep *) lfirst(cell);
+	zdu_steps_insert(f, 0, array, n);
+	/* Where nobody can be asked to do it, saying so is doing it. */
+	if (n == 0)
+		zdu_node_rotate(node, attach, "by hand");
+	zdu_set_work_waits(f, true);
+	zdu_notify();
+}
+
+static Datum
+change_rotation(FunctionCallInfo fcinfo, const char *function, bool attach)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "node");
+	char	   *reason = zdu_arg_text(fcinfo, 2);
+	ZduCall		call;
+	ZduNode    *node;
+	const char *result = "unchanged";
+
+	zdu_call_begin(&call, function, cluster);
+	node = zdu_node_known(call.f, name);
+	if (node->attached != attach)
+	{
+		ZduVerdict	verdicts[ZDU_PREDICATES];
+		ZduCandidate candidate = zdu_node_candidate(node);
+		bool		allowed = true;
+		int			n = attach ? 0 : zdu_decide_detach(call.f, &candidate, verdicts, &allowed);
+
+		for (int i = 0; i < n; i++)
+			if (verdicts[i].answer != ANSWER_YES)
+				ereport(ERROR,
+						(errcode(ERRCODE_ZDU_REFUSED),
+						 errmsg("cannot detach node \"%s\" of cluster \"%s\"", name, cluster),
+						 errdetail("%s: %s; allowed: %s.", verdicts[i].rule, verdicts[i].observed, verdicts[i].allowed),
+						 errhint("%s", verdicts[i].hint)));
+		result = attach ? "attached" : "detached";
+		zdu_event_note(name, "wish", attach ? "detached" : "attached", result, "N6", reason);
+		zdu_run(&wish_rotation, (ZduArg[]) {zdu_int8(node->id), zdu_bool(attach)});
+		node->attached = attach;
+		/* A node in flight is integrated, or left out, at the end of its way. */
+		if (!node->taken)
+			make_wish_steps(&call, node, attach);
+		node->changed = true;
+		zdu_nodes_store(call.f, node, 1);
+	}
+	zdu_call_end(&call);
+	PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum
+zdu_attach(PG_FUNCTION_ARGS)
+{
+	return change_rotation(fcinfo, "zdu_attach", true);
+}
+
+Datum
+zdu_detach(PG_FUNCTION_ARGS)
+{
+	return change_rotation(fcinfo, "zdu_detach", false);
+}
+
+Datum
+zdu_declare_down(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "node");
+	char	   *reason = zdu_arg_required(fcinfo, 2, "reason");
+	ZduCall		call;
+	ZduNode    *node;
+
+	zdu_call_begin(&call, "zdu_declare_down", cluster);
+	node = zdu_node_known(call.f, name);
+	zdu_node_force(node, NODE_OFFLINE, true, "L11", reason);
+	zdu_nodes_store(call.f, node, 1);
+	zdu_set_work_waits(call.f, true);
+	zdu_notify();
+	zdu_call_end(&call);
+	PG_RETURN_TEXT_P(cstring_to_text("OFFLINE"));
+}

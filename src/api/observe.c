@@ -1,0 +1,161 @@
+/*
+ * observe.c
+ *	  Nodes seen through workers, and guards.
+ */
+#include "api/observe.h"
+
+#include "catalog/pg_type.h"
+#include "store/event.h"
+#include "store/node.h"
+#include "store/worker.h"
+#include "utils/builtins.h"
+
+static ZduQuery show_version = {
+	.text = "UPDATE zdu.cluster SET version = $2::zdu_version WHERE cluster_id = $1 AND version IS NULL",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery observe_paths = {
+	.text =
+	"SELECT r.document->'observe'->>'version', r.document->'observe'->>'active' FROM zdu.cluster c "
+	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
+	"JOIN zdu.runbook r ON r.name = coalesce(u.runbook, c.runbook) AND (u.runbook IS NULL OR (r.revision = u.revision AND r.shipped = u.runbook_shipped)) "
+	"WHERE c.name = $1 ORDER BY r.shipped, r.revision DESC LIMIT 1",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+void
+zdu_observe_paths(const char *cluster, ZduObservePaths *paths)
+{
+	ZduReader	r;
+
+	zdu_run(&observe_paths, (ZduArg[]) {zdu_text(cluster)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return;
+	paths->version = zdu_read_text(&r);
+	paths->active = zdu_read_text(&r);
+}
+
+/*
+ * What was seen of a node that nobody works on.  One that is worked on is
+ * told by its steps: that it is down just now is no news.
+ */
+static void
+see_node(ZduFacts *f, ZduNode *node, const ZduMatch *m)
+{
+	if (m->offline)
+	{
+		zdu_node_move(node, NODE_OFFLINE, true, "seen: nobody listens there", false);
+		return;
+	}
+	if (m->active == ANSWER_UNKNOWN)
+		return;
+	zdu_node_seen(node, m->version);
+	if (m->active == ANSWER_YES)
+	{
+		/* N18: what detach took out of rotation stays out; otherwise it is ACTIVE. */
+		zdu_node_move(node, NODE_ACTIVE, false, "seen", false);
+		return;
+	}
+	zdu_node_move(node, node->state == NODE_OFFLINE ? NODE_STARTING : NODE_ERROR, false, "seen: answers, but is not well", false);
+}
+
+void
+zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	int			nids = 0;
+	int			nnodes;
+	ZduNode    *nodes;
+	const char *first_version = NULL;
+
+	for (int i = 0; i < n; i++)
+		if (matches[i].sqlstate == NULL && matches[i].node_id != 0)
+			ids[nids++] = matches[i].node_id;
+	if (nids == 0)
+		return;
+	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
+	for (int i = 0; i < n; i++)
+	{
+		ZduNode    *node;
+
+		if (matches[i].sqlstate != NULL || matches[i].node_id == 0)
+			continue;
+		node = zdu_node_find(nodes, nnodes, matches[i].node_id);
+		if (matches[i].offline || matches[i].active != ANSWER_UNKNOWN)
+			zdu_node_heard(f, node->id, -1, -1);
+		if (!node->taken)
+			see_node(f, node, &matches[i]);
+		if (first_version == NULL && matches[i].active == ANSWER_YES)
+			first_version = matches[i].version;
+	}
+	zdu_nodes_store(f, nodes, nnodes);
+	if (f->version == NULL && first_version != NULL)
+		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(first_version)});
+}
+
+void
+zdu_guards_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (matches[i].sqlstate != NULL || matches[i].guard < 0)
+			continue;
+		if (zdu_guard_count(f, matches[i].guard, matches[i].healthy == ANSWER_YES, reports, matches[i].ord) &&
+			f->run == RUN_RUNNING)
+			zdu_upgrade_hold(f, "S6", psprintf("guard %d failed", matches[i].guard));
+	}
+}
+
+static void
+put_look(ReturnSetInfo *rsinfo, const char *node, const char *phase, Jsonb *args)
+{
+	Datum		values[10] = {0};
+	bool		nulls[10] = {true, true, false, true, false, false, true, true, true, true};
+
+	if (node != NULL)
+	{
+		values[1] = CStringGetTextDatum(node);
+		nulls[1] = false;
+	}
+	values[2] = CStringGetTextDatum(phase);
+	values[4] = CStringGetTextDatum("probe");
+	values[5] = JsonbPGetDatum(args);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+void
+zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInfo *rsinfo)
+{
+	int64	   *ids;
+	char	  **names;
+	int			n;
+
+	if (rb == NULL || rb->active_path == NULL)
+		return;
+	ids = zdu_observations_due(f, only, rb->observe_every, &n, &names);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *error = NULL;
+		Jsonb	   *args = zdu_runbook_observe(rb, zdu_vars_load(f, ids[i]), &error);
+
+		if (args == NULL)
+			zdu_event_note(names[i], "observe", NULL, "not possible", "N18", error);
+		else
+			put_look(rsinfo, names[i], "observe", args);
+	}
+}
+
+void
+zdu_guards_put(ZduFacts *f, ReturnSetInfo *rsinfo)
+{
+	int			n;
+	ZduGuardLook *looks;
+
+	if (f->upgrade_id == 0 || !f->driven)
+		return;
+	looks = zdu_guards_due(f, &n);
+	for (int i = 0; i < n; i++)
+		put_look(rsinfo, NULL, "guard", looks[i].args);
+}

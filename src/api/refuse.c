@@ -1,0 +1,286 @@
+/*
+ * refuse.c
+ *	  May an upgrade begin?
+ */
+#include "api/refuse.h"
+
+#include "api/version.h"
+#include "catalog/pg_type.h"
+#include "core/version.h"
+#include "errcodes.h"
+
+static ZduQuery newest_release = {
+	.text = "SELECT version::text FROM zdu.release WHERE product = $1 AND blocked IS NULL AND version > $2::zdu_version "
+	"ORDER BY version DESC LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
+static ZduQuery blocked_release = {
+	.text = "SELECT blocked FROM zdu.release WHERE product = $1 AND version = $2::zdu_version AND blocked IS NOT NULL",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
+static ZduQuery outdated_node = {
+	.text = "SELECT name || ' is ' || state || coalesce(' at ' || version::text, '') FROM zdu.node "
+	"WHERE cluster_id = $1 AND version IS DISTINCT FROM $2::zdu_version ORDER BY name LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery node_in_error = {
+	.text = "SELECT name FROM zdu.node WHERE cluster_id = $1 AND state = 'ERROR' ORDER BY name LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery all_vars = {
+	.text = "SELECT name, vars FROM zdu.node_vars WHERE cluster_id = $1 ORDER BY name",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery active_target = {
+	.text = "SELECT upgrade_id FROM zdu.upgrade WHERE upgrade_id = $1 AND (target = $2::zdu_version OR $2 IS NULL)",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+/* One check; fills the refusal if it says no. */
+typedef void (*BeginCheck) (ZduCall *call, ZduBegin *b);
+
+static void
+no(ZduBegin *b, int code, const char *rule, const char *observed, const char *hint)
+{
+	b->refusal.code = code;
+	b->refusal.rule = rule;
+	b->refusal.observed = observed;
+	b->refusal.hint = hint;
+}
+
+/* Returns the one text that a query gave, NULL if none. */
+static char *
+only_text(void)
+{
+	ZduReader	r = zdu_reader();
+
+	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+}
+
+static void
+check_adopted(ZduCall *call, ZduBegin *b)
+{
+	if (!call->f->adopted)
+		no(b, ERRCODE_ZDU_NOT_ADOPTED, "N4", "this database was restored, cloned or promoted; nothing is granted",
+		   "SELECT zdu_adopt('the other one is gone')");
+}
+
+static void
+check_stable(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+
+	if (f->state == CLUSTER_STABLE && f->upgrade_id == 0)
+		return;
+	if (f->upgrade_id != 0 && zdu_upgrade_mode(f) && strcmp(f->repeat_begin, "noop") == 0 &&
+		zdu_run(&active_target, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_text(b->target)}) > 0)
+	{
+		b->same_upgrade = f->upgrade_id;
+		return;
+	}
+	no(b, ERRCODE_ZDU_WRONG_STATE, "L3",
+	   psprintf("it is %s, an upgrade from %s to %s is %s", zdu_state_name(ZDU_CLUSTER, f->state),
+				f->original != NULL ? f->original : f->version, f->target != NULL ? f->target : "a new version",
+				zdu_state_name(ZDU_UPGRADE, f->run)),
+	   psprintf("SELECT * FROM zdu_why('%s')", f->name));
+}
+
+static void
+check_nodes(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+
+	if (f->total == 0)
+		no(b, ERRCODE_ZDU_REFUSED, "D14", "it has no nodes", psprintf("SELECT zdu_set_node('%s', 'app1', '10.0.0.11')", f->name));
+	else if (f->total == 1 && !f->one_waived)
+	{
+		no(b, ERRCODE_ZDU_REFUSED, "D10", "it has one node: while that is upgraded nobody serves",
+		   psprintf("SELECT zdu_waive('%s', 'D10', 'an outage is agreed')", f->name));
+		b->refusal.allowed = "at least 1 moves and at least 1 stays";
+	}
+	else if (f->counts.in_error > 0)
+	{
+		char	   *name;
+
+		zdu_run(&node_in_error, (ZduArg[]) {zdu_int8(f->cluster_id)});
+		name = only_text();
+		no(b, ERRCODE_ZDU_WRONG_STATE, "L2", psprintf("%s is in ERROR", name),
+		   psprintf("SELECT zdu_remove_node('%s', '%s')", f->name, name));
+		b->refusal.allowed = "no node in ERROR";
+	}
+	else if (f->serving == 0)
+		no(b, ERRCODE_ZDU_REFUSED, "D14", psprintf("none of %d nodes serves", f->total),
+		   psprintf("SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name));
+}
+
+static void
+check_original(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+
+	/* Nothing recorded yet: what every node runs is the cluster's version. */
+	if (f->version == NULL && f->versions_known == 1)
+		f->version = f->lowest_known;
+	if (f->version == NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "L17", psprintf("its version is not known: the nodes run %d different versions", f->versions_known),
+		   psprintf("SELECT node, state, version FROM zdu.node_status WHERE cluster = '%s'", f->name));
+}
+
+static void
+check_target(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+
+	if (b->target == NULL)
+	{
+		zdu_run(&newest_release, (ZduArg[]) {zdu_text(f->product), zdu_text(f->version)});
+		b->target = only_text();
+	}
+	if (b->target == NULL && b->runbook != NULL)
+	{
+		no(b, ERRCODE_ZDU_REFUSED, "V2", psprintf("no target is given, and no release of %s above %s is known", f->product, f->version),
+		   psprintf("SELECT zdu_set_release('%s', '...')", f->product));
+		return;
+	}
+	if (b->target == NULL)
+		return;
+	if (zdu_version_compare(f->version, b->target) == 0)
+	{
+		char	   *node;
+
+		zdu_run(&outdated_node, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(b->target)});
+		node = only_text();
+		if (node != NULL)
+			no(b, ERRCODE_ZDU_REFUSED, "L19", psprintf("the cluster is at %s; only %s: it is upgraded and joins without upgrade mode", f->version, node),
+			   psprintf("SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name));
+		else
+			no(b, ERRCODE_ZDU_REFUSED, "L19", psprintf("every node is at %s already", f->version),
+			   psprintf("SELECT version FROM zdu.release WHERE product = '%s'", f->product));
+		return;
+	}
+	zdu_run(&blocked_release, (ZduArg[]) {zdu_text(f->product), zdu_text(b->target)});
+	if ((b->refusal.observed = only_text()) != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "V6", psprintf("%s is blocked: %s", b->target, b->refusal.observed),
+		   psprintf("SELECT version, blocked FROM zdu.release WHERE product = '%s'", f->product));
+}
+
+static void
+check_step(ZduCall *call, ZduBegin *b)
+{
+	ZduVerdict *v = palloc(sizeof(ZduVerdict));
+
+	if (b->target == NULL)
+		return;
+	zdu_decide_step(call->f, b->target, false, v);
+	if (v->answer != ANSWER_YES)
+	{
+		no(b, ERRCODE_ZDU_REFUSED, v->rule, v->observed, v->hint);
+		b->refusal.allowed = v->allowed;
+	}
+}
+
+static void
+check_force(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+
+	if (strcmp(f->drain_on_timeout, "force") == 0 && !zdu_has_grant(call->session.caller, "force"))
+		no(b, ERRCODE_INSUFFICIENT_PRIVILEGE, "D2", "drain_on_timeout = force may lose data or requests, and takes the grant force",
+		   psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"drain_on_timeout\": \"abort\"}')", f->policy, f->policy));
+}
+
+/* Everything that the runbook will ask for must be there before the first node is touched. */
+static void
+check_variables(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+	ZduReader	r;
+	char	   *error = NULL;
+
+	if (b->runbook == NULL)
+		return;
+	zdu_run(&all_vars, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *node = zdu_read_text(&r);
+		const char *missing = zdu_runbook_missing(b->runbook, zdu_read_jsonb(&r));
+
+		if (missing == NULL)
+			continue;
+		no(b, ERRCODE_ZDU_REFUSED, "W1", psprintf("node %s has no value for the variable \"%s\" of runbook \"%s\"", node, missing, b->runbook->name),
+		   psprintf("SELECT zdu_set_node('%s', '%s', vars => '{\"%s\": \"...\"}')", f->name, node, missing));
+		return;
+	}
+	b->before = zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error);
+	if (error != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "W1", psprintf("the preparation: %s", error),
+		   psprintf("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name));
+}
+
+static const BeginCheck checks[] = {
+	check_adopted, check_stable, check_nodes, check_original, check_target, check_step, check_force, check_variables
+};
+
+ZduBegin
+zdu_check_begin(ZduCall *call, const char *target, const char *kind, bool acknowledge)
+{
+	ZduFacts   *f = call->f;
+	ZduBegin	b = {.target = target};
+
+	if (target != NULL)
+		zdu_version_check(target);
+	if (kind != NULL && strcmp(kind, "driven") != 0 && strcmp(kind, "manual") != 0)
+	{
+		no(&b, ERRCODE_INVALID_PARAMETER_VALUE, "L22", psprintf("kind is \"%s\", neither driven nor manual", kind),
+		   "SELECT usage FROM zdu.help WHERE name = 'zdu_begin'");
+		return b;
+	}
+	if (f->runbook != NULL && (kind == NULL || strcmp(kind, "driven") == 0))
+		b.runbook = zdu_runbook_newest(f->runbook);
+	if (b.runbook == NULL && kind != NULL && strcmp(kind, "driven") == 0)
+	{
+		no(&b, ERRCODE_ZDU_REFUSED, "W1", "it has no runbook", psprintf("SELECT zdu_set_cluster('%s', runbook => 'haproxy-systemd-ssh')", f->name));
+		return b;
+	}
+	for (int i = 0; i < lengthof(checks) && b.refusal.rule == NULL && b.same_upgrade == 0; i++)
+		checks[i] (call, &b);
+	if (b.refusal.rule == NULL && b.same_upgrade == 0 && strcmp(f->cancel, "never") == 0 && !acknowledge)
+		no(&b, ERRCODE_ZDU_REFUSED, "L24", psprintf("policy \"%s\": begun is begun, it cannot be cancelled; see doc/rules.md", f->policy),
+		   psprintf("SELECT zdu_begin('%s', %s, acknowledge => true)", f->name, b.target != NULL ? psprintf("'%s'", b.target) : "NULL"));
+	return b;
+}
+
+void
+zdu_refuse(const ZduRefusal *r, const char *primary)
+{
+	ereport(ERROR,
+			(errcode(r->code),
+			 errmsg("%s", primary),
+			 r->allowed != NULL ? errdetail("%s: %s; allowed: %s.", r->rule, r->observed, r->allowed) :
+			 errdetail("%s: %s.", r->rule, r->observed),
+			 errhint("%s", r->hint)));
+}
+
+char *
+zdu_refuse_unnamed(const char *function)
+{
+	ZduCall		call;
+	char	   *name;
+
+	zdu_call_look(&call, function, NULL);
+	name = zdu_cluster_only();
+	zdu_leave(&call.session);
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("which cluster?"),
+				 errdetail("L1: only where there is exactly one need it not be named."),
+				 errhint("SELECT cluster FROM zdu.status")));
+	return name;
+}

@@ -1,0 +1,42 @@
+/*
+ * refuse.h
+ *	  May an upgrade begin?  Asked by zdu_begin and by the preflight of zdu_why.
+ */
+#ifndef ZDU_REFUSE_H
+#define ZDU_REFUSE_H
+
+#include "api/api.h"
+#include "nodes/pg_list.h"
+#include "store/runbook.h"
+
+typedef struct ZduRefusal
+{
+	int			code;			/* packed SQLSTATE */
+	const char *rule;			/* NULL: not refused */
+	const char *observed;
+	const char *allowed;		/* NULL: nothing to say */
+	const char *hint;			/* a command */
+} ZduRefusal;
+
+typedef struct ZduBegin
+{
+	ZduRefusal	refusal;
+	const char *target;			/* NULL: manual, not yet known */
+	ZduRunbook *runbook;		/* NULL: manual */
+	List	   *before;			/* ZduNewStep *, the preparation */
+	int64		same_upgrade;	/* repeat_begin = noop: it has begun already; 0: not */
+} ZduBegin;
+
+/*
+ * Checks everything that zdu_begin asks for; the first thing that is wrong is
+ * the refusal.  Sets call->f->version where only the nodes told it.
+ */
+extern ZduBegin zdu_check_begin(ZduCall *call, const char *target, const char *kind, bool acknowledge);
+
+/* ERROR with a refusal's rule, observation and hint. */
+extern void zdu_refuse(const ZduRefusal *r, const char *primary) pg_attribute_noreturn();
+
+/* Returns the only cluster there is; ERROR 22004 when it has to be named. */
+extern char *zdu_refuse_unnamed(const char *function);
+
+#endif							/* ZDU_REFUSE_H */

@@ -1,0 +1,503 @@
+/*
+ * setup.c
+ *	  What is given: clusters, nodes, groups, runbooks, policies, releases.
+ *
+ * All of these are convergent: the same call twice changes nothing.
+ */
+#include "api/api.h"
+
+#include "api/drive.h"
+#include "api/version.h"
+#include "catalog/pg_type.h"
+#include "errcodes.h"
+#include "miscadmin.h"
+#include "store/event.h"
+#include "store/instance.h"
+#include "store/runbook.h"
+#include "store/vars.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(zdu_set_cluster);
+PG_FUNCTION_INFO_V1(zdu_set_node);
+PG_FUNCTION_INFO_V1(zdu_remove_node);
+PG_FUNCTION_INFO_V1(zdu_set_group);
+PG_FUNCTION_INFO_V1(zdu_drop_group);
+PG_FUNCTION_INFO_V1(zdu_set_runbook);
+PG_FUNCTION_INFO_V1(zdu_set_policy);
+PG_FUNCTION_INFO_V1(zdu_set_release);
+
+static ZduQuery insert_cluster = {
+	.text =
+	"WITH c AS (INSERT INTO zdu.cluster (name, product, owner) VALUES ($1, coalesce($2, $1), $3) ON CONFLICT DO NOTHING RETURNING cluster_id) "
+	"INSERT INTO zdu.node_group (cluster_id, name) SELECT cluster_id, 'default' FROM c",
+	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, TEXTOID}
+};
+
+static ZduQuery change_cluster = {
+	.text =
+	"UPDATE zdu.cluster SET policy = coalesce($2, policy), runbook = coalesce($3, runbook), vars = coalesce($4, vars), "
+	"product = coalesce($5, product), owner = coalesce($6, owner) WHERE cluster_id = $1 AND "
+	"(policy, runbook, vars, product, owner) IS DISTINCT FROM "
+	"(coalesce($2, policy), coalesce($3, runbook), coalesce($4, vars), coalesce($5, product), coalesce($6, owner))",
+	.nargs = 6, .argtypes = {INT8OID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID}
+};
+
+static ZduQuery policy_exists = {
+	.text = "SELECT 1 FROM zdu.policy WHERE name = $1",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery change_node = {
+	.text =
+	"UPDATE zdu.node SET address = coalesce($2, address), node_group = coalesce($3, node_group), zone = coalesce($4, zone), "
+	"role = coalesce($5, role), labels = coalesce($6, labels), vars = coalesce($7, vars), login = coalesce($8, login) "
+	"WHERE node_id = $1 AND (address, node_group, zone, role, labels, vars, login) IS DISTINCT FROM "
+	"(coalesce($2, address), coalesce($3, node_group), coalesce($4, zone), coalesce($5, role), coalesce($6, labels), "
+	"coalesce($7, vars), coalesce($8, login))",
+	.nargs = 8, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTOID}
+};
+
+static ZduQuery group_of_node = {
+	.text = "SELECT node_group FROM zdu.node WHERE node_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery group_exists = {
+	.text = "SELECT 1 FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery insert_group = {
+	.text = "INSERT INTO zdu.node_group (cluster_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+/* Those named come in from wherever they are; those not named go home. */
+static ZduQuery change_members = {
+	.text =
+	"UPDATE zdu.node SET node_group = CASE WHEN name = ANY ($3) THEN $2 ELSE 'default' END WHERE cluster_id = $1 "
+	"AND node_group <> CASE WHEN name = ANY ($3) THEN $2 WHEN node_group = $2 THEN 'default' ELSE node_group END",
+	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTARRAYOID}
+};
+
+static ZduQuery unknown_member = {
+	.text = "SELECT g.name FROM unnest($2) AS g(name) WHERE NOT EXISTS (SELECT FROM zdu.node n WHERE n.cluster_id = $1 AND n.name = g.name) LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, TEXTARRAYOID}
+};
+
+static ZduQuery delete_group = {
+	.text = "DELETE FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery insert_runbook = {
+	.text =
+	"WITH newest AS (SELECT revision, document FROM zdu.runbook WHERE name = $1 AND NOT shipped ORDER BY revision DESC LIMIT 1), "
+	"made AS (INSERT INTO zdu.runbook (name, revision, document, hash) "
+	"  SELECT $1, coalesce((SELECT revision FROM newest), 0) + 1, $2, encode(sha256(convert_to($2::text, 'UTF8')), 'hex') "
+	"  WHERE $2 IS DISTINCT FROM (SELECT document FROM newest) RETURNING revision) "
+	"SELECT revision FROM made UNION ALL SELECT revision FROM newest ORDER BY revision DESC LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, JSONBOID}
+};
+
+/* Serializes revisions of one name. */
+static ZduQuery lock_runbook = {
+	.text = "SELECT pg_advisory_xact_lock('zdu.runbook'::regclass::integer, hashtext($1))",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery is_shipped = {
+	.text = "SELECT 1 FROM zdu.runbook WHERE name = $1 AND shipped AND NOT EXISTS (SELECT FROM zdu.runbook WHERE name = $1 AND NOT shipped)",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery is_shipped_policy = {
+	.text = "SELECT 1 FROM zdu.policy WHERE name = $1 AND shipped AND NOT EXISTS (SELECT FROM zdu.policy WHERE name = $1 AND NOT shipped)",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery unknown_setting = {
+	.text =
+	"SELECT k FROM jsonb_object_keys($1) AS k WHERE k IN ('name', 'shipped') OR NOT EXISTS "
+	"(SELECT FROM pg_attribute a WHERE a.attrelid = 'zdu.policy'::regclass AND a.attname = k AND a.attnum > 0) LIMIT 1",
+	.nargs = 1, .argtypes = {JSONBOID}
+};
+
+/* The row that is wanted: what is there (or its base), the settings over it. */
+static ZduQuery wanted_policy = {
+	.text =
+	"WITH own AS (SELECT to_jsonb(p) AS row FROM zdu.policy p WHERE p.name = $1 AND NOT p.shipped) "
+	"SELECT to_jsonb(jsonb_populate_record(b, coalesce($3, '{}') || jsonb_build_object('name', $1, 'shipped', false))), o.row "
+	"FROM zdu.policy b LEFT JOIN own o ON true "
+	"WHERE b.name = coalesce($2, o.row->>'name', 'default') ORDER BY b.shipped LIMIT 1",
+	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, JSONBOID}
+};
+
+static ZduQuery delete_policy = {
+	.text = "DELETE FROM zdu.policy WHERE name = $1 AND NOT shipped",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery insert_policy = {
+	.text = "INSERT INTO zdu.policy SELECT * FROM jsonb_populate_record(NULL::zdu.policy, $1)",
+	.nargs = 1, .argtypes = {JSONBOID}
+};
+
+static ZduQuery upsert_release = {
+	.text =
+	"INSERT INTO zdu.release AS r (product, version, blocked) VALUES ($1, $2::zdu_version, nullif($3, '')) "
+	"ON CONFLICT (product, version) DO UPDATE SET blocked = nullif($3, '') "
+	"WHERE $3 IS NOT NULL AND r.blocked IS DISTINCT FROM nullif($3, '') RETURNING xmax = 0",
+	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, TEXTOID}
+};
+
+static Datum
+return_text(const char *text)
+{
+	return PointerGetDatum(cstring_to_text(text));
+}
+
+static void
+no_such(const char *what, const char *name, const char *rule, const char *look)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s \"%s\" does not exist", what, name),
+			 errdetail("%s: nothing was changed.", rule),
+			 errhint("%s", look)));
+}
+
+/* Variables that the runbook requires must come from the cluster, or later from every node. */
+static void
+check_cluster_vars(ZduFacts *f)
+{
+	ZduRunbook *rb = f->runbook != NULL ? zdu_runbook_newest(f->runbook) : NULL;
+	const char *missing = rb != NULL ? zdu_runbook_missing(rb, zdu_vars_load(f, 0)) : NULL;
+
+	if (missing != NULL)
+		ereport(NOTICE,
+				(errmsg("runbook \"%s\" requires the variable \"%s\": every node has to give it", f->runbook, missing)));
+}
+
+Datum
+zdu_set_cluster(PG_FUNCTION_ARGS)
+{
+	char	   *name = zdu_arg_required(fcinfo, 0, "name");
+	char	   *policy = zdu_arg_text(fcinfo, 1);
+	char	   *runbook = zdu_arg_text(fcinfo, 2);
+	Jsonb	   *vars = zdu_arg_jsonb(fcinfo, 3);
+	char	   *product = zdu_arg_text(fcinfo, 4);
+	char	   *owner = zdu_arg_text(fcinfo, 5);
+	const char *result = "unchanged";
+	ZduCall		call;
+
+	zdu_call_begin(&call, "zdu_set_cluster", NULL);
+	call.cluster = name;
+	zdu_instance_init();
+	if (policy != NULL && zdu_run(&policy_exists, (ZduArg[]) {zdu_text(policy)}) == 0)
+		no_such("policy", policy, "W1", "SELECT name FROM zdu.current_policy");
+	if (runbook != NULL && zdu_runbook_newest(runbook) == NULL)
+		no_such("runbook", runbook, "W1", "SELECT DISTINCT name FROM zdu.runbook");
+	if (owner != NULL)
+		zdu_check_role(owner, "owner");
+	if (vars != NULL)
+		zdu_vars_check(psprintf("cluster \"%s\"", name), vars);
+
+	if (zdu_run(&insert_cluster, (ZduArg[]) {
+			zdu_text(name), zdu_text(product), zdu_text(owner != NULL ? owner : GetUserNameFromId(call.session.caller, false))
+		}) > 0)
+		result = "created";
+	call.f = zdu_facts_locked(name);
+	if (zdu_run(&change_cluster, (ZduArg[]) {
+			zdu_int8(call.f->cluster_id), zdu_text(policy), zdu_text(runbook), zdu_jsonb(vars), zdu_text(product), zdu_text(owner)
+		}) > 0 && strcmp(result, "created") != 0)
+		result = "changed";
+	if (strcmp(result, "unchanged") != 0)
+	{
+		zdu_event_note(NULL, "set", NULL, result, NULL, NULL);
+		call.f = zdu_facts_load(name);
+		check_cluster_vars(call.f);
+		zdu_call_end(&call);
+	}
+	else
+		zdu_leave(&call.session);
+	PG_RETURN_DATUM(return_text(result));
+}
+
+/* N12: in upgrade mode groups are the rollout's. */
+static void
+check_group_change(ZduFacts *f)
+{
+	if (f->upgrade_id != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot change the groups of cluster \"%s\"", f->name),
+				 errdetail("N12: it is %s.", zdu_state_name(ZDU_CLUSTER, f->state)),
+				 errhint("SELECT * FROM zdu_why('%s') -- and again when it is STABLE", f->name)));
+}
+
+static void
+check_group_name(const char *name)
+{
+	if (strcmp(name, "default") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("group \"default\" cannot be made or dropped"),
+				 errdetail("N11: every node that is in no other group is in it."),
+				 errhint("SELECT zdu_set_group(cluster, name, nodes)")));
+}
+
+static char *
+node_group(int64 node_id)
+{
+	ZduReader	r;
+
+	zdu_run(&group_of_node, (ZduArg[]) {zdu_int8(node_id)});
+	r = zdu_reader();
+	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+}
+
+Datum
+zdu_set_node(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "name");
+	char	   *group = zdu_arg_text(fcinfo, 3);
+	Jsonb	   *vars = zdu_arg_jsonb(fcinfo, 7);
+	char	   *login = zdu_arg_text(fcinfo, 8);
+	const char *result = "unchanged";
+	ZduCall		call;
+	ZduNode    *node;
+
+	zdu_call_begin(&call, "zdu_set_node", cluster);
+	if (login != NULL)
+		zdu_check_role(login, "login");
+	if (vars != NULL)
+		zdu_vars_check(psprintf("node \"%s\"", name), vars);
+	if (group != NULL && zdu_run(&group_exists, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(group)}) == 0)
+		no_such("group", group, "N11", psprintf("SELECT zdu_set_group('%s', '%s')", cluster, group));
+	node = zdu_node_load(call.f->cluster_id, name);
+	if (node == NULL)
+	{
+		node = zdu_node_insert(call.f, name, NODE_OFFLINE);
+		result = "created";
+	}
+	else if (group != NULL && strcmp(group, node_group(node->id)) != 0)
+		check_group_change(call.f);
+	if (zdu_run(&change_node, (ZduArg[]) {
+			zdu_int8(node->id), zdu_text(zdu_arg_text(fcinfo, 2)), zdu_text(group), zdu_text(zdu_arg_text(fcinfo, 4)),
+			zdu_text(zdu_arg_text(fcinfo, 5)), zdu_jsonb(zdu_arg_jsonb(fcinfo, 6)), zdu_jsonb(vars), zdu_text(login)
+		}) > 0 && strcmp(result, "created") != 0)
+		result = "changed";
+	if (strcmp(result, "unchanged") != 0)
+	{
+		zdu_event_note(name, "set", NULL, result, NULL, NULL);
+		/* A worker that observes should look at it soon. */
+		zdu_set_work_waits(call.f, true);
+		zdu_notify();
+		zdu_call_end(&call);
+	}
+	else
+		zdu_leave(&call.session);
+	PG_RETURN_DATUM(return_text(result));
+}
+
+Datum
+zdu_remove_node(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "node");
+	char	   *reason = zdu_arg_text(fcinfo, 2);
+	ZduCall		call;
+	ZduNode    *node;
+
+	zdu_call_begin(&call, "zdu_remove_node", cluster);
+	node = zdu_node_known(call.f, name);
+	if (zdu_steps_open(call.f, node->id) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot remove node \"%s\" of cluster \"%s\"", name, cluster),
+				 errdetail("L16: a step is in flight on it."),
+				 errhint("SELECT zdu_rollback('%s', node => '%s')", cluster, name)));
+	if (call.f->upgrade_id != 0 && node->state == NODE_ACTIVE && node->in_rotation && call.f->serving <= 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ZDU_REFUSED),
+				 errmsg("cannot remove node \"%s\" of cluster \"%s\"", name, cluster),
+				 errdetail("D14: it is the last node that serves."),
+				 errhint("SELECT * FROM zdu.node_status WHERE cluster = '%s'", cluster)));
+	if (node->taken && call.f->failures > 0)
+		zdu_upgrade_set_failures(call.f, call.f->failures - 1);
+	zdu_event_note(name, "node", zdu_state_name(ZDU_NODE, node->state), "removed", "L8", reason);
+	zdu_nodes_remove(call.f, &node->id, 1);
+	zdu_set_work_waits(call.f, true);
+	zdu_notify();
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(return_text("removed"));
+}
+
+Datum
+zdu_set_group(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "name");
+	const char *result = "unchanged";
+	ZduCall		call;
+
+	zdu_call_begin(&call, "zdu_set_group", cluster);
+	check_group_name(name);
+	check_group_change(call.f);
+	if (zdu_run(&insert_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) > 0)
+		result = "created";
+	if (!PG_ARGISNULL(2))
+	{
+		ZduArg		nodes = zdu_datum(PG_GETARG_DATUM(2), false);
+		ZduReader	r;
+
+		zdu_run(&unknown_member, (ZduArg[]) {zdu_int8(call.f->cluster_id), nodes});
+		r = zdu_reader();
+		if (zdu_next_row(&r))
+			(void) zdu_node_known(call.f, zdu_read_text(&r));
+		if (zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), nodes}) > 0 &&
+			strcmp(result, "created") != 0)
+			result = "changed";
+	}
+	if (strcmp(result, "unchanged") != 0)
+		zdu_event_note(NULL, "group", NULL, psprintf("%s %s", name, result), "N12", NULL);
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(return_text(result));
+}
+
+Datum
+zdu_drop_group(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *name = zdu_arg_required(fcinfo, 1, "name");
+	ZduCall		call;
+
+	zdu_call_begin(&call, "zdu_drop_group", cluster);
+	check_group_name(name);
+	check_group_change(call.f);
+	if (zdu_run(&group_exists, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) == 0)
+		no_such("group", name, "N11", psprintf("SELECT DISTINCT node_group FROM zdu.node -- of cluster %s", cluster));
+	zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), zdu_text_array(NULL, 0)});
+	zdu_run(&delete_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
+	zdu_event_note(NULL, "group", name, "dropped", "N12", NULL);
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(return_text("dropped"));
+}
+
+static void
+refuse_shipped(const char *what, const char *name, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s \"%s\" is a shipped one and cannot be changed", what, name),
+			 errdetail("W1: it comes with zdu and changes with its versions."),
+			 errhint("%s", hint)));
+}
+
+Datum
+zdu_set_runbook(PG_FUNCTION_ARGS)
+{
+	char	   *name = zdu_arg_required(fcinfo, 0, "name");
+	Jsonb	   *document = zdu_arg_jsonb(fcinfo, 1);
+	ZduCall		call;
+	ZduReader	r;
+	int			revision;
+
+	(void) zdu_arg_required(fcinfo, 1, "document");
+	zdu_call_begin(&call, "zdu_set_runbook", NULL);
+	if (zdu_run(&is_shipped, (ZduArg[]) {zdu_text(name)}) > 0)
+		refuse_shipped("runbook", name, psprintf("SELECT zdu_set_runbook('%s-own', document) FROM zdu.runbook WHERE name = '%s'", name, name));
+	zdu_runbook_check(name, document);
+	zdu_run(&lock_runbook, (ZduArg[]) {zdu_text(name)});
+	zdu_run(&insert_runbook, (ZduArg[]) {zdu_text(name), zdu_jsonb(document)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		elog(ERROR, "runbook \"%s\" was not stored", name);
+	revision = zdu_read_int4(&r);
+	zdu_event_note(NULL, "runbook", NULL, psprintf("%s revision %d", name, revision), "W1", NULL);
+	zdu_call_end(&call);
+	PG_RETURN_INT32(revision);
+}
+
+/* Stores a policy of one's own; its CHECKs decide whether it makes sense. */
+static const char *
+store_policy(const char *name, const char *based_on, Jsonb *settings)
+{
+	ZduReader	r;
+	Jsonb	   *wanted;
+	Jsonb	   *old;
+
+	zdu_run(&wanted_policy, (ZduArg[]) {zdu_text(name), zdu_text(based_on), zdu_jsonb(settings)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		elog(ERROR, "policy \"%s\" has nothing to be based on", name);
+	wanted = zdu_read_jsonb(&r);
+	old = zdu_read_jsonb(&r);
+	if (old != NULL && compareJsonbContainers(&wanted->root, &old->root) == 0)
+		return "unchanged";
+	zdu_run(&delete_policy, (ZduArg[]) {zdu_text(name)});
+	zdu_run(&insert_policy, (ZduArg[]) {zdu_jsonb(wanted)});
+	return old == NULL ? "created" : "changed";
+}
+
+Datum
+zdu_set_policy(PG_FUNCTION_ARGS)
+{
+	char	   *name = zdu_arg_required(fcinfo, 0, "name");
+	char	   *based_on = zdu_arg_text(fcinfo, 1);
+	Jsonb	   *settings = zdu_arg_jsonb(fcinfo, 2);
+	ZduCall		call;
+	const char *result;
+
+	zdu_call_begin(&call, "zdu_set_policy", NULL);
+	if (zdu_run(&is_shipped_policy, (ZduArg[]) {zdu_text(name)}) > 0)
+		refuse_shipped("policy", name, psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s')", name, name));
+	if (based_on != NULL && zdu_run(&policy_exists, (ZduArg[]) {zdu_text(based_on)}) == 0)
+		no_such("policy", based_on, "W1", "SELECT name FROM zdu.current_policy");
+	if (settings != NULL && JB_ROOT_IS_OBJECT(settings) && zdu_run(&unknown_setting, (ZduArg[]) {zdu_jsonb(settings)}) > 0)
+	{
+		ZduReader	r = zdu_reader();
+
+		(void) zdu_next_row(&r);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("policy \"%s\" has no setting \"%s\"", name, zdu_read_text(&r)),
+				 errdetail("W1: nothing was changed."),
+				 errhint("SELECT * FROM zdu.current_policy WHERE name = 'default'")));
+	}
+	if (settings != NULL && !JB_ROOT_IS_OBJECT(settings))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the settings of policy \"%s\" are not a JSON object", name),
+				 errdetail("W1: nothing was changed."),
+				 errhint("SELECT zdu_set_policy('%s', settings => '{\"max_unavailable\": \"33%%\"}')", name)));
+	result = store_policy(name, based_on, settings);
+	if (strcmp(result, "unchanged") != 0)
+		zdu_event_note(NULL, "policy", NULL, psprintf("%s %s", name, result), "W1", NULL);
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(return_text(result));
+}
+
+Datum
+zdu_set_release(PG_FUNCTION_ARGS)
+{
+	char	   *product = zdu_arg_required(fcinfo, 0, "product");
+	char	   *version = zdu_arg_required(fcinfo, 1, "version");
+	char	   *blocked = zdu_arg_text(fcinfo, 2);
+	const char *result = "unchanged";
+	ZduCall		call;
+	ZduReader	r;
+
+	zdu_version_check(version);
+	zdu_call_begin(&call, "zdu_set_release", NULL);
+	zdu_run(&upsert_release, (ZduArg[]) {zdu_text(product), zdu_text(version), zdu_text(blocked)});
+	r = zdu_reader();
+	if (zdu_next_row(&r))
+		result = zdu_read_bool(&r) ? "created" : "changed";
+	if (strcmp(result, "unchanged") != 0)
+		zdu_event_note(NULL, "release", NULL, psprintf("%s %s %s", product, version, result), "V6", blocked);
+	zdu_call_end(&call);
+	PG_RETURN_DATUM(return_text(result));
+}

@@ -1,0 +1,447 @@
+/*
+ * why.c
+ *	  What it waits for and what to type next; the log; the tables.
+ *
+ * The answers come from the predicates that decide, asked of the same facts.
+ */
+#include "api/api.h"
+
+#include "api/refuse.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "store/node.h"
+#include "store/step.h"
+#include "utils/builtins.h"
+#include "zdu.h"
+
+PG_FUNCTION_INFO_V1(zdu_why);
+PG_FUNCTION_INFO_V1(zdu_waits_for);
+PG_FUNCTION_INFO_V1(zdu_log);
+PG_FUNCTION_INFO_V1(zdu_transitions);
+
+/* Service in words: "2 at 2.4.0, 2 at 2.3.1". */
+static ZduQuery serving_versions = {
+	.text =
+	"SELECT string_agg(v.n || ' at ' || coalesce(v.version::text, 'a version not seen'), ', ' ORDER BY v.version DESC NULLS LAST) "
+	"FROM (SELECT version, sum(n) AS n FROM zdu.node_count WHERE cluster_id = $1 AND state = 'ACTIVE' AND in_rotation AND n > 0 GROUP BY version) v",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery steps_in_flight = {
+	.text =
+	"SELECT coalesce(n.name || ' ', '') || s.phase, s.state, "
+	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' "
+	"       WHEN s.stage = 'end' THEN 'is being ended' "
+	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' "
+	"       WHEN s.phase = 'soak' THEN 'healthy for ' || (s.hold_for::integer) || ' s?' "
+	"       ELSE s.stage END || CASE WHEN s.attempt > 1 THEN ', attempt ' || s.attempt ELSE '' END, s.started_at, n.name "
+	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
+	"WHERE s.cluster_id = $1 AND (s.state IN ('running', 'unknown') OR (s.state = 'pending' AND s.attempt > 0)) "
+	"AND ($2::text IS NULL OR n.name = $2) ORDER BY s.started_at, s.step_id LIMIT 20",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery steps_failed = {
+	.text =
+	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 80), ''), 250), "
+	"  left(s.until, 120), s.ended_at, n.name, s.attempt "
+	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
+	"WHERE s.cluster_id = $1 AND s.state = 'failed' AND ($2::text IS NULL OR n.name = $2) ORDER BY s.ended_at, s.step_id",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery last_worker = {
+	.text =
+	"SELECT count(*) FILTER (WHERE asked > $2 - make_interval(secs => $3))::integer, "
+	"  extract(epoch FROM $2 - max(asked))::integer, max(asked) FROM zdu.worker WHERE cluster_id = $1",
+	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+/* Programs that no worker which is listening has. */
+static ZduQuery missing_programs = {
+	.text =
+	"WITH wanted AS (SELECT DISTINCT e #>> '{}' AS program FROM zdu.runbook r, jsonb_path_query(r.document, '$.**.exec') AS e "
+	"  WHERE r.name = $2 AND r.revision = $3 AND r.shipped = $4) "
+	"SELECT string_agg(w.program, ', ' ORDER BY w.program) FROM wanted w WHERE NOT EXISTS "
+	"(SELECT FROM zdu.worker k WHERE k.cluster_id = $1 AND w.program = ANY (k.programs))",
+	.nargs = 4, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID}
+};
+
+static ZduQuery given_up_nodes = {
+	.text =
+	"SELECT n.name, n.state || coalesce(' at ' || n.version::text, '') FROM zdu.node n JOIN zdu.cluster c ON c.cluster_id = n.cluster_id "
+	"WHERE n.cluster_id = $1 AND n.turn IS NULL AND NOT n.taken AND n.heading IS NOT NULL "
+	"AND n.version IS DISTINCT FROM c.target AND ($2::text IS NULL OR n.name = $2) ORDER BY n.name",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery held_since = {
+	.text = "SELECT run_since FROM zdu.upgrade WHERE upgrade_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery undo_since = {
+	.text =
+	"SELECT 1 FROM zdu.step b WHERE b.upgrade_id = $1 AND b.phase = 'before' AND b.started_at IS NOT NULL AND EXISTS "
+	"(SELECT FROM zdu.runbook r JOIN zdu.upgrade u ON u.runbook = r.name AND u.revision = r.revision AND u.runbook_shipped = r.shipped "
+	" WHERE u.upgrade_id = $1 AND r.document @? '$.before[*].undo') LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery log_lines = {
+	.text =
+	"SELECT * FROM (SELECT coalesce(s.ended_at, s.started_at), n.name, s.phase, s.attempt, l.line "
+	"  FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id JOIN zdu.cluster c ON c.cluster_id = s.cluster_id "
+	"  CROSS JOIN LATERAL (SELECT t.line, t.ord FROM string_to_table(rtrim(s.log, E'\\n'), E'\\n') WITH ORDINALITY AS t(line, ord) "
+	"    UNION ALL SELECT 'saw ' || s.evidence::text, 1000000 WHERE s.state = 'failed' OR s.log IS NOT NULL) l "
+	"  WHERE c.name = $1 AND s.started_at IS NOT NULL AND ($2::text IS NULL OR n.name = $2) "
+	"  ORDER BY s.started_at DESC, s.step_id DESC, l.ord DESC LIMIT $3) x(at, node, step, attempt, line) ",
+	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, INT8OID}
+};
+
+typedef struct Answer
+{
+	ReturnSetInfo *rsinfo;		/* NULL: only the first line is wanted */
+	bool		every;
+	char	   *first;			/* the first refusal, for zdu.status */
+} Answer;
+
+static void
+put(Answer *a, const char *verdict, const char *rule, const char *subject, const char *observed, const char *allowed,
+	const char *since, const char *hint)
+{
+	const char *row[] = {verdict, rule, subject, observed, allowed, since, hint != NULL && hint[0] != '\0' ? hint : NULL};
+
+	if (a->first == NULL && strcmp(verdict, "no") == 0)
+		a->first = psprintf("%s%s%s", rule != NULL ? rule : "", rule != NULL ? ": " : "", observed);
+	if (a->rsinfo != NULL && (a->every || strcmp(verdict, "yes") != 0))
+		zdu_put_row(a->rsinfo, row);
+}
+
+static char *
+only_text(void)
+{
+	ZduReader	r = zdu_reader();
+
+	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+}
+
+/* Nothing can happen without somebody to do it: that comes first. */
+static void
+why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
+{
+	ZduReader	r;
+	int			listening;
+	char	   *ago;
+	char	   *since;
+	char	   *missing;
+
+	if (rb == NULL)
+		return;
+	zdu_run(&last_worker, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(f->lease)});
+	r = zdu_reader();
+	(void) zdu_next_row(&r);
+	listening = zdu_read_int4(&r);
+	ago = zdu_read_text(&r);
+	since = zdu_read_text(&r);
+	put(a, listening > 0 ? "yes" : "no", "W4", "worker",
+		listening > 0 ? psprintf("%d listening", listening) :
+		ago != NULL ? psprintf("no worker has asked for %s s", ago) : "no worker has ever asked",
+		"at least 1", listening > 0 ? NULL : since, listening > 0 ? NULL : "$ systemctl start zdu-worker");
+	if (listening == 0)
+		return;
+	zdu_run(&missing_programs, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped)});
+	missing = only_text();
+	put(a, missing == NULL ? "yes" : "no", "W4", "programs",
+		missing == NULL ? "installed" : psprintf("no worker has the program %s", missing), NULL, NULL,
+		missing == NULL ? NULL : "$ zdu_worker CONNINFO --runbooks DIR");
+}
+
+static void
+why_service(Answer *a, ZduFacts *f)
+{
+	char	   *versions;
+	const char *safe = NULL;
+
+	zdu_run(&serving_versions, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	versions = only_text();
+	if (f->run == RUN_HELD || f->run == RUN_PAUSED)
+	{
+		bool		undo = f->undo_open > 0 || zdu_run(&undo_since, (ZduArg[]) {zdu_int8(f->upgrade_id)}) > 0;
+
+		safe = f->serving == 0 ? "nobody serves: act now" :
+			undo ? "the preparation is still in force, its undo comes at the end" : "held is safe; zdu does nothing by itself";
+	}
+	put(a, "info", NULL, "service", psprintf("%d/%d serve%s%s", f->serving, f->total, versions != NULL ? ": " : "", versions != NULL ? versions : ""),
+		NULL, NULL, safe);
+}
+
+static void
+put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		char	   *since = NULL;
+
+		if (v[i].answer != ANSWER_YES && strcmp(v[i].subject, "not_held") == 0)
+		{
+			zdu_run(&held_since, (ZduArg[]) {zdu_int8(f->upgrade_id)});
+			since = only_text();
+		}
+		/* A held upgrade is told by its reason; the count behind it says nothing more. */
+		if (f->run == RUN_HELD && strcmp(v[i].subject, "failures_left") == 0 && !a->every)
+			continue;
+		put(a, v[i].answer == ANSWER_YES ? "yes" : "no", v[i].rule, v[i].subject, v[i].observed,
+			v[i].allowed[0] != '\0' ? v[i].allowed : NULL, since, v[i].hint);
+	}
+}
+
+static void
+why_take(Answer *a, ZduFacts *f, const char *only)
+{
+	int			n;
+	ZduNode    *next;
+	ZduVerdict	v[ZDU_PREDICATES];
+	ZduCandidate c;
+	bool		allowed;
+
+	if (!f->driven)
+		return;
+	next = zdu_nodes_next(f->cluster_id, only, 1, &n);
+	if (n > 0)
+		c = zdu_node_candidate(&next[0]);
+	/* With nothing left to take a full budget is no reason for anything. */
+	if (n > 0 || f->run == RUN_HELD || f->run == RUN_PAUSED || !f->adopted)
+	{
+		n = zdu_decide_take(f, n > 0 ? &c : NULL, v, &allowed);
+		put_verdicts(a, f, v, n);
+	}
+}
+
+static void
+why_steps(Answer *a, ZduFacts *f, const char *only)
+{
+	ZduReader	r;
+
+	zdu_run(&steps_failed, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *title = zdu_read_text(&r);
+		char	   *evidence = zdu_read_text(&r);
+		char	   *until = zdu_read_text(&r);
+		char	   *since = zdu_read_text(&r);
+		char	   *node = zdu_read_text(&r);
+
+		put(a, "info", "W6", title, psprintf("attempt %d: %s", zdu_read_int4(&r), evidence), until, since,
+			node != NULL ? psprintf("SELECT * FROM zdu_log('%s', node => '%s')", f->name, node) : psprintf("SELECT * FROM zdu_log('%s')", f->name));
+	}
+	zdu_run(&steps_in_flight, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *title = zdu_read_text(&r);
+		char	   *state = zdu_read_text(&r);
+		char	   *observed = zdu_read_text(&r);
+		char	   *since = zdu_read_text(&r);
+
+		put(a, "info", "W1", title, psprintf("%s: %s", state, observed), NULL, since, NULL);
+		if (a->first == NULL)
+			a->first = psprintf("%s: %s", title, observed);
+	}
+}
+
+/* What helps, as far as the caller may do it. */
+static void
+why_act(Answer *a, const ZduCall *call, const char *only)
+{
+	ZduFacts   *f = call->f;
+	Oid			caller = call->session.caller;
+	ZduReader	r;
+	char	   *given_up[20];
+	int			n = 0;
+	const char *named = only != NULL ? psprintf(", node => '%s'", only) : "";
+
+	if (f->run == RUN_HELD && zdu_may(caller, "zdu_retry", f))
+		put(a, "act", NULL, only != NULL ? psprintf("mend %s", only) : "mend", "then try again what failed", NULL, NULL,
+			psprintf("SELECT zdu_retry('%s'%s)", f->name, named));
+	if (f->run == RUN_PAUSED && zdu_may(caller, "zdu_resume", f))
+		put(a, "act", NULL, "resume", "paused by a person", NULL, NULL, psprintf("SELECT zdu_resume('%s')", f->name));
+	if (zdu_upgrade_mode(f) && strcmp(f->rollback, "allow") == 0 && (f->run == RUN_HELD || only != NULL) && zdu_may(caller, "zdu_rollback", f))
+	{
+		int			nfailed;
+		ZduStep    *failed = zdu_steps_failed(f, &nfailed);
+
+		for (int i = 0; i < nfailed; i++)
+			if (failed[i].node != NULL && (only == NULL || strcmp(only, failed[i].node) == 0))
+				put(a, "act", NULL, psprintf("give up %s", failed[i].node), psprintf("back to %s, the others go on", f->original), NULL, NULL,
+					psprintf("SELECT zdu_rollback('%s', node => '%s')", f->name, failed[i].node));
+		if (only == NULL)
+			put(a, "act", NULL, "give up all", psprintf("%d nodes back to %s", f->counts.upgraded + nfailed, f->original), NULL, NULL,
+				psprintf("SELECT zdu_rollback('%s')", f->name));
+	}
+	zdu_run(&given_up_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
+	r = zdu_reader();
+	while (n < lengthof(given_up) && zdu_next_row(&r))
+	{
+		given_up[n] = zdu_read_text(&r);
+		put(a, "no", "L9", given_up[n], psprintf("%s was given up, it is %s", given_up[n], zdu_read_text(&r)), f->target, NULL,
+			psprintf("SELECT zdu_retry('%s', node => '%s')", f->name, given_up[n]));
+		n++;
+	}
+	if (f->upgrade_id != 0 && zdu_upgrade_mode(f) && only == NULL)
+	{
+		ZduVerdict	v;
+
+		zdu_decide_finalize(f, zdu_node_worst(f), &v);
+		if (v.answer == ANSWER_YES && zdu_may(caller, "zdu_finalize", f))
+		{
+			put(a, "act", NULL, "finalize", psprintf("%d of %d nodes run %s", f->at_target, f->total, f->highest_online), NULL, NULL,
+				psprintf("SELECT zdu_finalize('%s')", f->name));
+			if (a->first == NULL)
+				a->first = psprintf("SELECT zdu_finalize('%s')", f->name);
+		}
+		else if (a->first == NULL && !f->driven)
+			a->first = pstrdup(v.observed);
+	}
+}
+
+/* May an upgrade begin?  What would be refused, without doing it. */
+static void
+why_begin(Answer *a, ZduCall *call, const char *target)
+{
+	ZduFacts   *f = call->f;
+	ZduBegin	b = zdu_check_begin(call, target, NULL, true);
+
+	if (b.refusal.rule != NULL)
+		put(a, "no", b.refusal.rule, "may begin", b.refusal.observed, b.refusal.allowed, NULL, b.refusal.hint);
+	else if (a->rsinfo != NULL)
+	{
+		const char *row[] = {
+			"yes", NULL, "may begin",
+			psprintf("%s -> %s: %d nodes, %d at a time", f->version, b.target, f->total, zdu_limit_resolve(f->max_unavailable, f->total)),
+			NULL, NULL, psprintf("SELECT zdu_begin('%s', '%s')", f->name, b.target)
+		};
+
+		zdu_put_row(a->rsinfo, row);
+	}
+}
+
+static void
+explain(Answer *a, ZduCall *call, const char *node, const char *target)
+{
+	ZduFacts   *f = call->f;
+	ZduRunbook *rb = zdu_runbook_load(f);
+
+	if (node != NULL)
+		(void) zdu_node_known(f, node);
+	if (f->upgrade_id != 0 || target != NULL)
+		why_workers(a, f, rb);
+	if (target != NULL)
+	{
+		why_begin(a, call, target);
+		return;
+	}
+	why_service(a, f);
+	if (f->upgrade_id != 0)
+		why_take(a, f, node);
+	why_steps(a, f, node);
+	if (f->upgrade_id != 0)
+		why_act(a, call, node);
+}
+
+Datum
+zdu_why(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	Answer		a = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo, .every = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3)};
+	ZduCall		call;
+
+	InitMaterializedSRF(fcinfo, 0);
+	zdu_call_look(&call, "zdu_why", cluster);
+	if (call.f == NULL)
+		zdu_no_such_cluster(cluster);
+	explain(&a, &call, zdu_arg_text(fcinfo, 1), zdu_arg_text(fcinfo, 2));
+	zdu_leave(&call.session);
+	return (Datum) 0;
+}
+
+Datum
+zdu_waits_for(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	Answer		a = {0};
+	ZduCall		call;
+	const char *result;
+
+	zdu_call_look(&call, "zdu_waits_for", cluster);
+	if (call.f != NULL && call.f->upgrade_id != 0)
+		explain(&a, &call, NULL, NULL);
+	result = a.first;
+	if (result != NULL && call.f->run == RUN_HELD)
+		result = psprintf("%s: %s; SELECT * FROM zdu_why('%s')", call.f->held_rule, call.f->held_reason, cluster);
+	zdu_leave(&call.session);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum
+zdu_log(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *node = zdu_arg_text(fcinfo, 1);
+	ZduCall		call;
+	ZduReader	r;
+	uint64		rows;
+	const char **cells;
+	uint64		n = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	zdu_call_look(&call, "zdu_log", cluster);
+	if (call.f == NULL)
+		zdu_no_such_cluster(cluster);
+	if (node != NULL)
+		(void) zdu_node_known(call.f, node);
+	rows = zdu_run(&log_lines, (ZduArg[]) {
+		zdu_text(cluster), zdu_text(node), PG_ARGISNULL(2) ? zdu_null() : zdu_int8(PG_GETARG_INT32(2))
+	});
+	cells = palloc(sizeof(char *) * 5 * (rows + 1));
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		for (int c = 0; c < 5; c++)
+			cells[5 * n + c] = zdu_read_text(&r);
+		n++;
+	}
+	/* The newest were chosen; the oldest of them comes first. */
+	while (n-- > 0)
+		zdu_put_row(rsinfo, cells + 5 * n);
+	zdu_leave(&call.session);
+	return (Datum) 0;
+}
+
+Datum
+zdu_transitions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int m = 0; zdu_machine_name(m) != NULL; m++)
+	{
+		int			n;
+		const ZduTransition *t = zdu_machine_transitions((ZduMachine) m, &n);
+
+		for (int i = 0; i < n; i++)
+		{
+			const char *row[] = {
+				zdu_machine_name(m), zdu_state_name((ZduMachine) m, t[i].from), t[i].event,
+				zdu_state_name((ZduMachine) m, t[i].to), t[i].rule, t[i].meaning
+			};
+
+			zdu_put_row(rsinfo, row);
+		}
+	}
+	return (Datum) 0;
+}

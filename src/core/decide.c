@@ -1,0 +1,328 @@
+/*
+ * decide.c
+ *	  Named predicates over the facts of a cluster.
+ */
+#include "core/decide.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/plan.h"
+#include "core/version.h"
+
+#define lengthof_table(t) ((int) (sizeof(t) / sizeof((t)[0])))
+
+typedef void (*Predicate) (const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+
+static void answer(ZduVerdict *v, bool yes);
+static void say(char *where, const char *format,...)
+			__attribute__((format(printf, 2, 3)));
+static void adopted(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+
+typedef struct PredicateRow
+{
+	const char *name;
+	const char *rule;
+	bool		budget;			/* asked of a manual detach too */
+	bool		of_node;		/* says something about a node only */
+	Predicate	ask;
+} PredicateRow;
+
+static const PredicateRow predicates[ZDU_PREDICATES] = {
+	{"adopted", "N4", true, false, adopted},
+	{"not_paused", "L22", false, false, not_paused},
+	{"not_held", "D11", false, false, not_held},
+	{"failures_left", "D11", false, false, failures_left},
+	{"prepared", "D8", false, false, prepared},
+	{"not_between_states", "N2", false, true, not_between},
+	{"budget", "D10", true, false, budget},
+	{"keeps_last_node", "D14", true, true, keeps_last_node}
+};
+
+static int
+ask_all(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *verdicts, bool *allowed, bool budgets_only)
+{
+	int			n = 0;
+
+	*allowed = true;
+	for (int i = 0; i < lengthof_table(predicates); i++)
+	{
+		const PredicateRow *p = &predicates[i];
+		ZduVerdict *v = &verdicts[n];
+
+		if ((budgets_only && !p->budget) || (p->of_node && c == NULL))
+			continue;
+		memset(v, 0, sizeof(*v));
+		v->rule = p->rule;
+		v->subject = p->name;
+		p->ask(f, c, v);
+		if (v->answer != ANSWER_YES)
+			*allowed = false;
+		n++;
+	}
+	return n;
+}
+
+int
+zdu_decide_take(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *verdicts, bool *allowed)
+{
+	return ask_all(f, c, verdicts, allowed, false);
+}
+
+int
+zdu_decide_detach(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *verdicts, bool *allowed)
+{
+	return ask_all(f, c, verdicts, allowed, true);
+}
+
+int
+zdu_decide_room(const ZduFacts *f)
+{
+	int			room = zdu_limit_resolve(f->max_unavailable, f->total) - f->unavailable;
+
+	return room > 0 ? room : 0;
+}
+
+/*
+ * D12: a node confirmed unavailable is in the count already, and taking it
+ * changes nothing.  One that is merely unheard may serve after all.
+ */
+bool
+zdu_decide_costs(const ZduCandidate *c)
+{
+	if (c->taken || c->state == NODE_ERROR)
+		return false;
+	if (c->state == NODE_OFFLINE)
+		return !c->confirmed;
+	return c->in_rotation;
+}
+
+static void
+adopted(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	answer(v, f->adopted);
+	say(v->observed, "%s", f->adopted ? "this database directs" : "restored, cloned or promoted; nothing is granted");
+	if (!f->adopted)
+		say(v->hint, "SELECT zdu_adopt('the other one is gone')");
+}
+
+static void
+not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	answer(v, f->run != RUN_PAUSED);
+	say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
+	if (f->run == RUN_PAUSED)
+		say(v->hint, "SELECT zdu_resume('%s')", f->name);
+}
+
+static void
+not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	answer(v, f->run != RUN_HELD);
+	if (f->run == RUN_HELD)
+	{
+		v->rule = f->held_rule != NULL ? f->held_rule : v->rule;
+		say(v->observed, "%s", f->held_reason != NULL ? f->held_reason : "held");
+		say(v->hint, "SELECT zdu_retry('%s')", f->name);
+	}
+	else
+		say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
+}
+
+static void
+failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	answer(v, f->failures <= f->max_failures);
+	say(v->observed, "%d", f->failures);
+	say(v->allowed, "%d", f->max_failures);
+	if (v->answer != ANSWER_YES)
+		say(v->hint, "SELECT zdu_retry('%s')", f->name);
+}
+
+static void
+prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	answer(v, f->prepared);
+	say(v->observed, "%s", f->prepared ? "done" : "the preparation is not done");
+	if (!f->prepared)
+		say(v->hint, "SELECT * FROM zdu_log('%s')", f->name);
+}
+
+/* N2: STARTING does not count as there, TERMINATING not as gone. */
+static void
+not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	answer(v, c->state != NODE_STARTING && c->state != NODE_TERMINATING);
+	say(v->observed, "%s is %s", c->name, zdu_state_name(ZDU_NODE, c->state));
+	if (v->answer != ANSWER_YES)
+		say(v->hint, "SELECT * FROM zdu_log('%s', node => '%s')", f->name, c->name);
+}
+
+static void
+budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	int			limit = zdu_limit_resolve(f->max_unavailable, f->total);
+	int			costs = c == NULL || zdu_decide_costs(c) ? 1 : 0;
+
+	/* A node that is down already adds nothing, even to an overdrawn budget. */
+	answer(v, costs == 0 || f->unavailable + costs <= limit);
+	say(v->observed, "%d of %d unavailable", f->unavailable, f->total);
+	say(v->allowed, "%d", limit);
+	if (v->answer == ANSWER_YES)
+		return;
+	if (f->unheard > 0)
+	{
+		v->rule = "D12";
+		say(v->hint, "SELECT zdu_declare_down('%s', node, 'reason') -- %d unheard, see zdu.node_status", f->name, f->unheard);
+	}
+	else
+		say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s' AND state <> 'ACTIVE'", f->name);
+}
+
+static void
+keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	bool		serves = c->state == NODE_ACTIVE && c->in_rotation && !c->taken;
+	int			left = f->serving - (serves ? 1 : 0);
+
+	/* A node that does not serve takes no service away. */
+	answer(v, !serves || left >= 1 || (f->total == 1 && f->one_waived));
+	say(v->observed, "%d would serve without %s", left, c->name);
+	say(v->allowed, "at least 1");
+	if (v->answer != ANSWER_YES)
+		say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name);
+}
+
+/* Which steps are safe, by what the policy says. */
+typedef struct StepRow
+{
+	const char *version_step;
+	ZduVersionStep largest;
+} StepRow;
+
+static const StepRow step_rows[] = {
+	{"patch", ZDU_STEP_PATCH},
+	{"next_minor", ZDU_STEP_NEXT_MINOR},
+	{"same_major", ZDU_STEP_SKIPS_MINOR},
+	{"listed", ZDU_STEP_PATCH},
+	{"any", ZDU_STEP_NEXT_MAJOR}
+};
+
+void
+zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *v)
+{
+	const char *from = f->version;
+	ZduVersionStep step = zdu_version_step(from, to);
+	ZduVersionStep largest = ZDU_STEP_PATCH;
+
+	memset(v, 0, sizeof(*v));
+	v->subject = "version_path";
+	v->rule = "V2";
+	say(v->observed, "%s to %s", from, to);
+	say(v->allowed, "%s", f->version_step);
+	for (int i = 0; i < lengthof_table(step_rows); i++)
+		if (strcmp(step_rows[i].version_step, f->version_step) == 0)
+			largest = step_rows[i].largest;
+
+	if (step == ZDU_STEP_DOWNGRADE)
+	{
+		v->rule = "V7";
+		answer(v, false);
+		say(v->observed, "%s to %s is a downgrade", from, to);
+		say(v->allowed, "only as a rollback");
+		say(v->hint, "SELECT * FROM zdu.release WHERE product = '%s'", f->product);
+		return;
+	}
+	/* V5: a patch inside one minor is always safe. */
+	if (step == ZDU_STEP_PATCH || step == ZDU_STEP_SAME)
+	{
+		v->rule = "V5";
+		answer(v, true);
+		return;
+	}
+	if (f->min_version != NULL && zdu_version_compare(from, f->min_version) < 0)
+	{
+		answer(v, false);
+		say(v->observed, "%s is below %s", from, f->min_version);
+		say(v->allowed, "rolling upgrades from %s on", f->min_version);
+		say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"min_version\": null}')", f->policy, f->policy);
+		return;
+	}
+	answer(v, known || step <= largest);
+	if (v->answer == ANSWER_YES)
+		return;
+	say(v->observed, step == ZDU_STEP_SKIPS_MINOR ? "%s to %s skips minor versions" :
+		step == ZDU_STEP_NEXT_MINOR ? "%s to %s is another minor version" : "%s to %s is another major version", from, to);
+	say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"version_step\": \"any\"}')", f->policy, f->policy);
+}
+
+void
+zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *v)
+{
+	memset(v, 0, sizeof(*v));
+	v->subject = "finalize";
+	v->rule = "L9";
+	say(v->allowed, "all nodes at one new version, at least one ACTIVE, none in ERROR, none in flight");
+
+	if (f->upgrade_id == 0)
+	{
+		v->rule = "L4";
+		answer(v, false);
+		say(v->observed, "it is %s, no upgrade is active", zdu_state_name(ZDU_CLUSTER, f->state));
+		say(v->hint, "SELECT zdu_begin('%s')", f->name);
+		return;
+	}
+	answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0);
+	if (v->answer == ANSWER_YES)
+		return;
+	say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
+	if (f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK || f->run == RUN_FINALIZING)
+	{
+		v->rule = "L13";
+		say(v->observed, "it is %s", zdu_state_name(ZDU_UPGRADE, f->run));
+		return;
+	}
+	if (f->counts.online == 0)
+	{
+		v->rule = "L12";
+		say(v->observed, "all %d nodes are OFFLINE", f->total);
+	}
+	else if (f->counts.in_error > 0)
+	{
+		v->rule = "L11";
+		say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : "a node is in ERROR", f->at_target, f->total,
+			f->target != NULL ? f->target : "a new version");
+	}
+	else
+		say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : zdu_state_name(ZDU_CLUSTER, f->state),
+			f->target != NULL ? f->at_target : f->counts.upgraded, f->total, f->target != NULL ? f->target : "a new version");
+}
+
+static void
+answer(ZduVerdict *v, bool yes)
+{
+	v->answer = yes ? ANSWER_YES : ANSWER_NO;
+}
+
+static void
+say(char *where, const char *format,...)
+{
+	va_list		ap;
+
+	va_start(ap, format);
+	vsnprintf(where, ZDU_TEXT_SIZE, format, ap);
+	va_end(ap);
+}

@@ -1,0 +1,142 @@
+/*
+ * decide.h
+ *	  Named predicates over the facts of a cluster.
+ *
+ * Pure: no server headers.  The exchange asks them before it takes a node,
+ * zdu_why prints them: one set of predicates, so that both say the same.
+ */
+#ifndef ZDU_DECIDE_H
+#define ZDU_DECIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fsm.h"
+#include "core/stage.h"
+
+/* What is known of a cluster; texts are NULL where the database has NULL. */
+typedef struct ZduFacts
+{
+	int64_t		cluster_id;
+	const char *name;
+	const char *product;
+	const char *owner;
+	const char *policy;
+	const char *runbook;
+	const char *version;
+	ZduClusterState state;
+	const char *original;
+	const char *target;
+	double		listened;
+	int64_t		swept_at;		/* a timestamp of the server's */
+	bool		work_waits;
+
+	/* the policy; durations in seconds */
+	const char *early_end;
+	const char *cancel;
+	const char *rollback;
+	const char *repeat_begin;
+	const char *offline_at_end;
+	const char *version_step;
+	const char *min_version;	/* NULL: any */
+	int			max_versions;	/* 0: any between original and target */
+	const char *max_unavailable;
+	const char *drain_on_timeout;
+	const char *finalize;
+	const char *on_failure;
+	double		heartbeat_ttl;
+	double		start_timeout;
+	double		stop_timeout;
+	double		drain_timeout;
+	double		min_healthy_time;
+	double		lease;
+	int			max_failures;
+	bool		auto_adopt;
+
+	/* the active upgrade; upgrade_id 0: none */
+	int64_t		upgrade_id;
+	bool		driven;
+	ZduRun		run;
+	ZduRun		resume_to;
+	int			failures;
+	const char *held_rule;
+	const char *held_reason;
+	const char *began_by;
+
+	/* nodes, see zdu.cluster_facts */
+	int			total;
+	int			serving;
+	int			unavailable;
+	int			unheard;
+	int			confirmed_offline;
+	int			taken;
+	int			at_original;
+	int			at_target;
+	int			done;
+	const char *lowest_online;
+	const char *highest_online;
+	int			versions_known;
+	const char *lowest_known;
+	ZduCounts	counts;
+
+	/* what decisions ask for besides */
+	bool		adopted;		/* this database is the one that directs */
+	bool		prepared;		/* every `before` step is done */
+	int			undo_open;		/* undo steps not yet done */
+	bool		one_waived;		/* D10 is waived */
+} ZduFacts;
+
+/* A node that might be taken, or detached. */
+typedef struct ZduCandidate
+{
+	const char *name;
+	ZduNodeState state;
+	bool		confirmed;
+	bool		in_rotation;
+	bool		taken;
+} ZduCandidate;
+
+#define ZDU_TEXT_SIZE 256
+
+typedef struct ZduVerdict
+{
+	ZduAnswer	answer;			/* UNKNOWN counts as no */
+	const char *rule;
+	const char *subject;		/* the predicate's name */
+	char		observed[ZDU_TEXT_SIZE];
+	char		allowed[ZDU_TEXT_SIZE];
+	char		hint[ZDU_TEXT_SIZE];	/* a command, or "" */
+} ZduVerdict;
+
+/*
+ * May a node be taken?  Fills verdicts (room for ZDU_PREDICATES) with every
+ * predicate's answer, in order of importance, and returns how many; *allowed
+ * says whether all are yes.  candidate NULL: only what does not depend on the node.
+ */
+#define ZDU_PREDICATES 8
+extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
+
+/*
+ * The same for taking a node out of rotation by hand (D13): only the budgets.
+ */
+extern int	zdu_decide_detach(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
+
+/*
+ * May the cluster go from `from` to `to` by rolling (V2, V5, V7)?  Sets the
+ * verdict.  known is true if the release catalogue has an edge for it.
+ */
+extern void zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *verdict);
+
+/*
+ * May the upgrade be finalized (L9-L12, L18)?  Sets the verdict; `worst`
+ * describes a node that stands in the way, or is NULL.
+ */
+extern void zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *verdict);
+
+/* Returns how many more nodes the budget has room for, at least 0. */
+extern int	zdu_decide_room(const ZduFacts *f);
+
+/* Returns whether taking this node makes one more unavailable (D12). */
+extern bool zdu_decide_costs(const ZduCandidate *c);
+
+#endif							/* ZDU_DECIDE_H */

@@ -1,0 +1,18 @@
+-- What a dump keeps: everything that people gave or zdu recorded, but who was heard and who asked.
+
+SELECT pg_catalog.pg_extension_config_dump('zdu.id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.token_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.policy', 'WHERE NOT shipped');
+SELECT pg_catalog.pg_extension_config_dump('zdu.runbook', 'WHERE NOT shipped');
+SELECT pg_catalog.pg_extension_config_dump('zdu.release', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.cluster', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.node_group', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.node', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.node_count', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.upgrade', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.step', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.guard', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.event', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.grant', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.waiver', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.instance', '');

@@ -1,0 +1,87 @@
+-- Who may what: one row a function or view, read by zdu_grant, by the check in every function, and by zdu.help.
+
+CREATE TABLE zdu.privilege
+(
+	name text NOT NULL,
+	grants text[] NOT NULL,
+	owned boolean NOT NULL,
+	CONSTRAINT privilege_pkey PRIMARY KEY (name)
+);
+COMMENT ON TABLE zdu.privilege IS 'Which grants a function or view takes; fixed';
+COMMENT ON COLUMN zdu.privilege.name IS 'the function (zdu_*) or view';
+COMMENT ON COLUMN zdu.privilege.grants IS 'any one of these';
+COMMENT ON COLUMN zdu.privilege.owned IS 'the caller must also have the role that owns the cluster';
+
+INSERT INTO zdu.privilege (name, grants, owned) VALUES
+	('zdu_set_cluster', '{admin}', false),
+	('zdu_set_node', '{admin}', false),
+	('zdu_remove_node', '{admin,operator}', true),
+	('zdu_set_group', '{admin,operator}', true),
+	('zdu_drop_group', '{admin,operator}', true),
+	('zdu_set_runbook', '{admin}', false),
+	('zdu_set_policy', '{admin}', false),
+	('zdu_set_release', '{admin,operator}', false),
+	('zdu_begin', '{admin,operator}', true),
+	('zdu_pause', '{admin,operator}', true),
+	('zdu_resume', '{admin,operator}', true),
+	('zdu_cancel', '{admin,operator}', true),
+	('zdu_finalize', '{admin,operator,node}', false),
+	('zdu_retry', '{admin,operator}', true),
+	('zdu_rollback', '{admin,operator}', true),
+	('zdu_attach', '{admin,operator}', true),
+	('zdu_detach', '{admin,operator}', true),
+	('zdu_declare_down', '{admin,operator}', true),
+	('zdu_force_state', '{force}', true),
+	('zdu_waive', '{waive}', true),
+	('zdu_adopt', '{admin}', false),
+	('zdu_grant', '{admin}', false),
+	('zdu_revoke', '{admin}', false),
+	('zdu_prune', '{admin}', false),
+	('zdu_join', '{node,worker}', false),
+	('zdu_heartbeat', '{node,worker}', false),
+	('zdu_work', '{worker}', false),
+	('zdu_why', '{viewer,operator,approver,admin,worker}', false),
+	('zdu_waits_for', '{viewer,operator,approver,admin,worker}', false),
+	('zdu_log', '{viewer,operator,approver,admin}', false),
+	('zdu_transitions', '{viewer,operator,approver,admin}', false),
+	('zdu_clock', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_limit', '{viewer,operator,approver,admin,worker}', false),
+	('zdu_version', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu.status', '{viewer,operator,approver,admin,worker}', false),
+	('zdu.node_status', '{viewer,operator,approver,admin,worker}', false),
+	('zdu.timeline', '{viewer,operator,approver,admin}', false),
+	('zdu.help', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu.current_policy', '{viewer,operator,approver,admin}', false),
+	('zdu.cluster', '{viewer,operator,approver,admin,worker}', false),
+	('zdu.upgrade', '{viewer,operator,approver,admin,worker}', false);
+
+CREATE VIEW zdu.help AS
+SELECT
+	p.proname::text AS name,
+	format('SELECT %s%s(%s)', CASE WHEN p.proretset OR p.proargmodes IS NOT NULL THEN '* FROM ' END, p.proname,
+		   pg_get_function_arguments(p.oid)) AS usage,
+	obj_description(p.oid, 'pg_proc') AS "when",
+	v.grants
+FROM zdu.privilege v
+JOIN pg_proc p ON p.proname = v.name AND p.pronamespace = 'pg_catalog'::regnamespace
+ORDER BY p.proname, p.oid;
+COMMENT ON VIEW zdu.help IS 'What there is to call';
+COMMENT ON COLUMN zdu.help.name IS 'the function';
+COMMENT ON COLUMN zdu.help.usage IS 'how to call it';
+COMMENT ON COLUMN zdu.help."when" IS 'what it is for, what it returns and refuses';
+COMMENT ON COLUMN zdu.help.grants IS 'who may: a role with any one of these grants';
+
+-- PUBLIC has nothing, not even what every new function is born with.
+DO $$
+DECLARE
+	member regprocedure;
+BEGIN
+	FOR member IN
+		SELECT d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+		WHERE e.extname = 'zdu' AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+	LOOP
+		EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', member);
+	END LOOP;
+END
+$$;
+REVOKE ALL ON TYPE zdu_version FROM PUBLIC;

@@ -1,0 +1,259 @@
+-- What is being done: upgrades, their steps, who works on them, what happened.
+
+CREATE TABLE zdu.upgrade
+(
+	upgrade_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	kind text NOT NULL,
+	run text NOT NULL DEFAULT 'running',
+	resume_to text NOT NULL DEFAULT 'running',
+	original zdu_version,
+	target zdu_version,
+	runbook text,
+	revision integer,
+	runbook_shipped boolean,
+	failures integer NOT NULL DEFAULT 0,
+	held_rule text,
+	held_reason text,
+	run_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+	session_role text NOT NULL DEFAULT session_user,
+	reason text,
+	began_at timestamptz NOT NULL,
+	ended_at timestamptz,
+	CONSTRAINT upgrade_pkey PRIMARY KEY (upgrade_id),
+	CONSTRAINT upgrade_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT upgrade_kind_check CHECK (kind IN ('driven', 'manual')),
+	CONSTRAINT upgrade_run_check CHECK (run IN ('running', 'paused', 'held', 'cancelling', 'rolling_back', 'finalizing',
+												'completed', 'cancelled', 'rolled_back')),
+	CONSTRAINT upgrade_resume_to_check CHECK (resume_to IN ('running', 'cancelling', 'rolling_back', 'finalizing')),
+	CONSTRAINT upgrade_ended_check CHECK ((run IN ('completed', 'cancelled', 'rolled_back')) = (ended_at IS NOT NULL))
+);
+CREATE UNIQUE INDEX upgrade_active_key ON zdu.upgrade (cluster_id) WHERE ended_at IS NULL;
+COMMENT ON TABLE zdu.upgrade IS 'Upgrades, at most one active in a cluster';
+COMMENT ON COLUMN zdu.upgrade.upgrade_id IS 'key';
+COMMENT ON COLUMN zdu.upgrade.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.upgrade.kind IS 'driven: workers carry it out; manual: people do, zdu watches and refuses';
+COMMENT ON COLUMN zdu.upgrade.run IS 'state of zdu_transitions(), machine upgrade';
+COMMENT ON COLUMN zdu.upgrade.resume_to IS 'the run that pause or hold interrupted';
+COMMENT ON COLUMN zdu.upgrade.original IS 'version at begin';
+COMMENT ON COLUMN zdu.upgrade.target IS 'version it goes to; NULL: manual, not yet known';
+COMMENT ON COLUMN zdu.upgrade.runbook IS 'the runbook it began with';
+COMMENT ON COLUMN zdu.upgrade.revision IS 'and its revision';
+COMMENT ON COLUMN zdu.upgrade.runbook_shipped IS 'and whether it is a shipped one';
+COMMENT ON COLUMN zdu.upgrade.failures IS 'failed nodes not yet retried or given up, in the direction it goes (D11, L23)';
+COMMENT ON COLUMN zdu.upgrade.held_rule IS 'the rule that holds it';
+COMMENT ON COLUMN zdu.upgrade.held_reason IS 'what was seen';
+COMMENT ON COLUMN zdu.upgrade.run_since IS 'when run was last changed';
+COMMENT ON COLUMN zdu.upgrade.session_role IS 'session_user who began it';
+COMMENT ON COLUMN zdu.upgrade.reason IS 'why, as given';
+COMMENT ON COLUMN zdu.upgrade.began_at IS 'when it began';
+COMMENT ON COLUMN zdu.upgrade.ended_at IS 'when it ended; NULL: active';
+
+CREATE TABLE zdu.step
+(
+	step_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	upgrade_id bigint,
+	node_id bigint,
+	ord integer NOT NULL,
+	phase text NOT NULL,
+	direction text NOT NULL,
+	state text NOT NULL DEFAULT 'pending',
+	stage text NOT NULL DEFAULT 'look',
+	attempt integer NOT NULL DEFAULT 0,
+	attempts integer NOT NULL DEFAULT 1,
+	retries integer NOT NULL DEFAULT 0,
+	retry_delay double precision NOT NULL DEFAULT 1,
+	act jsonb,
+	look jsonb,
+	force jsonb,
+	until text,
+	vars jsonb NOT NULL DEFAULT '{}',
+	programs text[],
+	hold_for double precision NOT NULL DEFAULT 0,
+	timeout double precision NOT NULL,
+	expect double precision,
+	epoch integer NOT NULL DEFAULT 0,
+	number bigint NOT NULL DEFAULT 0,
+	worker text,
+	incarnation text,
+	deadline double precision,
+	not_before double precision,
+	holds_since double precision,
+	act_ok boolean,
+	evidence jsonb,
+	log text,
+	started_at timestamptz,
+	ended_at timestamptz,
+	CONSTRAINT step_pkey PRIMARY KEY (step_id),
+	CONSTRAINT step_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT step_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
+	CONSTRAINT step_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE,
+	CONSTRAINT step_phase_check CHECK (phase IN ('before', 'isolate', 'drain', 'stop', 'upgrade', 'start', 'verify', 'integrate',
+												 'soak', 'after', 'undo')),
+	CONSTRAINT step_direction_check CHECK (direction IN ('forward', 'back')),
+	CONSTRAINT step_state_check CHECK (state IN ('pending', 'running', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled')),
+	CONSTRAINT step_stage_check CHECK (stage IN ('look', 'act', 'verify', 'end'))
+);
+CREATE INDEX step_open_idx ON zdu.step (cluster_id, node_id, ord) WHERE state IN ('pending', 'running', 'unknown', 'failed');
+CREATE UNIQUE INDEX step_number_key ON zdu.step (number) WHERE number > 0;
+CREATE INDEX step_node_idx ON zdu.step (node_id, ord);
+CREATE INDEX step_upgrade_idx ON zdu.step (upgrade_id);
+COMMENT ON TABLE zdu.step IS 'One phase on one node, or on the cluster (node_id NULL); made when the node is taken';
+COMMENT ON COLUMN zdu.step.step_id IS 'key';
+COMMENT ON COLUMN zdu.step.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.step.upgrade_id IS 'the upgrade; NULL: zdu_attach or zdu_detach';
+COMMENT ON COLUMN zdu.step.node_id IS 'the node; NULL: a step of the cluster';
+COMMENT ON COLUMN zdu.step.ord IS 'order of the steps of a node, or of the cluster';
+COMMENT ON COLUMN zdu.step.phase IS 'phase of the runbook';
+COMMENT ON COLUMN zdu.step.direction IS 'forward to the target, back to the original';
+COMMENT ON COLUMN zdu.step.state IS 'state of zdu_transitions(), machine step';
+COMMENT ON COLUMN zdu.step.stage IS 'look, act, verify; end: what runs is to be ended';
+COMMENT ON COLUMN zdu.step.attempt IS 'which attempt, from 1; 0: none yet';
+COMMENT ON COLUMN zdu.step.attempts IS 'attempts allowed';
+COMMENT ON COLUMN zdu.step.retries IS 'further attempts that zdu_retry allows each time';
+COMMENT ON COLUMN zdu.step.retry_delay IS 'seconds before the next attempt';
+COMMENT ON COLUMN zdu.step.act IS 'args of verb act, see doc/protocol.md; NULL: only waits';
+COMMENT ON COLUMN zdu.step.look IS 'args of verb probe; NULL: a timer';
+COMMENT ON COLUMN zdu.step.force IS 'args of the forced action after the last attempt; NULL: none';
+COMMENT ON COLUMN zdu.step.until IS 'jsonpath predicate over the evidence';
+COMMENT ON COLUMN zdu.step.vars IS 'variables of until';
+COMMENT ON COLUMN zdu.step.programs IS 'programs that a worker must have; NULL: none';
+COMMENT ON COLUMN zdu.step.hold_for IS 'seconds that until must hold without a break';
+COMMENT ON COLUMN zdu.step.timeout IS 'seconds that an attempt may take';
+COMMENT ON COLUMN zdu.step.expect IS 'seconds it usually takes, as the runbook says; NULL: not said';
+COMMENT ON COLUMN zdu.step.epoch IS 'first half of the fencing token: grows at every adoption';
+COMMENT ON COLUMN zdu.step.number IS 'second half of the fencing token';
+COMMENT ON COLUMN zdu.step.worker IS 'who holds it';
+COMMENT ON COLUMN zdu.step.incarnation IS 'which process of that worker';
+COMMENT ON COLUMN zdu.step.deadline IS 'end of the attempt, in seconds of zdu.cluster.listened';
+COMMENT ON COLUMN zdu.step.not_before IS 'not to be granted before, in seconds of zdu.cluster.listened; NULL: at once';
+COMMENT ON COLUMN zdu.step.holds_since IS 'until holds since, in seconds of zdu.cluster.listened; NULL: it does not';
+COMMENT ON COLUMN zdu.step.act_ok IS 'the action said that it ended well; NULL: not acted in this attempt';
+COMMENT ON COLUMN zdu.step.evidence IS 'what was seen last';
+COMMENT ON COLUMN zdu.step.log IS 'end of what the action printed; zdu_log shows it';
+COMMENT ON COLUMN zdu.step.started_at IS 'first granted';
+COMMENT ON COLUMN zdu.step.ended_at IS 'succeeded, failed, skipped or cancelled';
+
+CREATE TABLE zdu.guard
+(
+	upgrade_id bigint NOT NULL,
+	ord integer NOT NULL,
+	look jsonb NOT NULL,
+	until text NOT NULL,
+	every double precision NOT NULL,
+	failures integer NOT NULL,
+	failed integer NOT NULL DEFAULT 0,
+	asked timestamptz,
+	evidence jsonb,
+	CONSTRAINT guard_pkey PRIMARY KEY (upgrade_id, ord),
+	CONSTRAINT guard_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE
+);
+COMMENT ON TABLE zdu.guard IS 'Probes of the service that are repeated all through an upgrade';
+COMMENT ON COLUMN zdu.guard.upgrade_id IS 'the upgrade';
+COMMENT ON COLUMN zdu.guard.ord IS 'place in the runbook, from 0';
+COMMENT ON COLUMN zdu.guard.look IS 'args of verb probe';
+COMMENT ON COLUMN zdu.guard.until IS 'jsonpath predicate over the evidence: true is healthy';
+COMMENT ON COLUMN zdu.guard.every IS 'seconds between looks';
+COMMENT ON COLUMN zdu.guard.failures IS 'looks that must fail in a row to hold the upgrade';
+COMMENT ON COLUMN zdu.guard.failed IS 'looks that failed in a row';
+COMMENT ON COLUMN zdu.guard.asked IS 'when a worker was last asked to look';
+COMMENT ON COLUMN zdu.guard.evidence IS 'what was seen last';
+
+CREATE TABLE zdu.worker
+(
+	cluster_id bigint NOT NULL,
+	name text NOT NULL,
+	incarnation text NOT NULL,
+	protocol integer NOT NULL,
+	programs text[],
+	node text,
+	asked timestamptz NOT NULL,
+	listened double precision NOT NULL,
+	CONSTRAINT worker_pkey PRIMARY KEY (cluster_id, name),
+	CONSTRAINT worker_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
+) WITH (fillfactor = 50);
+COMMENT ON TABLE zdu.worker IS 'Who asked last for work: one lease for all that a worker holds in a cluster; left out of a dump';
+COMMENT ON COLUMN zdu.worker.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.worker.name IS 'the worker';
+COMMENT ON COLUMN zdu.worker.incarnation IS 'which process';
+COMMENT ON COLUMN zdu.worker.protocol IS 'what it understands';
+COMMENT ON COLUMN zdu.worker.programs IS 'programs in its runbook directory; NULL: none';
+COMMENT ON COLUMN zdu.worker.node IS 'the one node it is the agent of; NULL: all';
+COMMENT ON COLUMN zdu.worker.asked IS 'when it asked, written at most every quarter of a lease';
+COMMENT ON COLUMN zdu.worker.listened IS 'the same in seconds of zdu.cluster.listened';
+
+CREATE TABLE zdu.event
+(
+	event_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	at timestamptz NOT NULL,
+	cluster text,
+	node text,
+	upgrade_id bigint,
+	what text NOT NULL,
+	old text,
+	new text,
+	rule text,
+	reason text,
+	caller text NOT NULL,
+	session_role text NOT NULL DEFAULT session_user,
+	CONSTRAINT event_pkey PRIMARY KEY (event_id)
+);
+CREATE INDEX event_cluster_idx ON zdu.event (cluster, event_id);
+COMMENT ON TABLE zdu.event IS 'What happened, append-only; zdu_prune removes old rows';
+COMMENT ON COLUMN zdu.event.event_id IS 'key, in order of happening within a cluster';
+COMMENT ON COLUMN zdu.event.at IS 'when';
+COMMENT ON COLUMN zdu.event.cluster IS 'the cluster''s name; NULL: all';
+COMMENT ON COLUMN zdu.event.node IS 'the node''s name; NULL: the cluster';
+COMMENT ON COLUMN zdu.event.upgrade_id IS 'the upgrade; NULL: none';
+COMMENT ON COLUMN zdu.event.what IS 'what changed: cluster, node, rotation, upgrade, step, lease, set, grant, ...';
+COMMENT ON COLUMN zdu.event.old IS 'before';
+COMMENT ON COLUMN zdu.event.new IS 'after';
+COMMENT ON COLUMN zdu.event.rule IS 'the rule it comes from';
+COMMENT ON COLUMN zdu.event.reason IS 'what was seen, or the reason given';
+COMMENT ON COLUMN zdu.event.caller IS 'the role that called';
+COMMENT ON COLUMN zdu.event.session_role IS 'the session_user';
+
+CREATE TABLE zdu.grant
+(
+	role text NOT NULL,
+	grant_as text NOT NULL,
+	CONSTRAINT grant_pkey PRIMARY KEY (role, grant_as),
+	CONSTRAINT grant_as_check CHECK (grant_as IN ('viewer', 'operator', 'approver', 'worker', 'node', 'admin', 'force', 'waive'))
+);
+COMMENT ON TABLE zdu.grant IS 'Who may do what; zdu_grant and zdu_revoke';
+COMMENT ON COLUMN zdu.grant.role IS 'a role, by name; its members have it too';
+COMMENT ON COLUMN zdu.grant.grant_as IS 'viewer, operator, approver, worker, node, admin, force, waive';
+
+CREATE TABLE zdu.waiver
+(
+	cluster_id bigint NOT NULL,
+	rule text NOT NULL,
+	reason text NOT NULL,
+	session_role text NOT NULL DEFAULT session_user,
+	at timestamptz NOT NULL,
+	CONSTRAINT waiver_pkey PRIMARY KEY (cluster_id, rule),
+	CONSTRAINT waiver_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
+);
+COMMENT ON TABLE zdu.waiver IS 'Rules waived by name for the next upgrade of a cluster; gone when it ends';
+COMMENT ON COLUMN zdu.waiver.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.waiver.rule IS 'the rule''s id';
+COMMENT ON COLUMN zdu.waiver.reason IS 'why';
+COMMENT ON COLUMN zdu.waiver.session_role IS 'session_user who waived it';
+COMMENT ON COLUMN zdu.waiver.at IS 'when';
+
+CREATE TABLE zdu.instance
+(
+	epoch integer NOT NULL,
+	mark text NOT NULL,
+	at timestamptz NOT NULL,
+	session_role text NOT NULL DEFAULT session_user,
+	reason text,
+	CONSTRAINT instance_pkey PRIMARY KEY (epoch)
+);
+COMMENT ON TABLE zdu.instance IS 'Which database this is: after a restore, clone or promotion the mark differs, and nothing is granted until zdu_adopt';
+COMMENT ON COLUMN zdu.instance.epoch IS 'first half of every fencing token';
+COMMENT ON COLUMN zdu.instance.mark IS 'system identifier, timeline, database, machine and data directory';
+COMMENT ON COLUMN zdu.instance.at IS 'when it was adopted';
+COMMENT ON COLUMN zdu.instance.session_role IS 'session_user who adopted it';
+COMMENT ON COLUMN zdu.instance.reason IS 'why';

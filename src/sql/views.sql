@@ -1,0 +1,172 @@
+-- What is read: facts for the decisions, and the views for people.
+
+CREATE VIEW zdu.cluster_facts AS
+SELECT
+	c.cluster_id, c.name, c.product, c.owner, c.policy, c.runbook, c.vars,
+	c.version, c.state, c.state_since, c.original, c.target, c.serial, c.listened, c.swept_at, c.work_waits,
+	p.early_end, p.second_person, p.cancel, p.rollback, p.repeat_begin, p.offline_at_end, p.version_step, p.min_version,
+	p.require_latest_patch, p.max_versions, p.max_unavailable, p.drain_on_timeout, p.order_by, p.finalize, p.on_failure,
+	extract(epoch FROM p.heartbeat_ttl)::double precision AS heartbeat_ttl,
+	extract(epoch FROM p.start_timeout)::double precision AS start_timeout,
+	extract(epoch FROM p.stop_timeout)::double precision AS stop_timeout,
+	extract(epoch FROM p.drain_timeout)::double precision AS drain_timeout,
+	extract(epoch FROM p.min_healthy_time)::double precision AS min_healthy_time,
+	extract(epoch FROM p.lease)::double precision AS lease,
+	p.max_failures, p.auto_adopt,
+	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.failures,
+	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
+	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
+	t.*,
+	n.*
+FROM zdu.cluster c
+LEFT JOIN zdu.current_policy p ON p.name = c.policy
+LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL
+CROSS JOIN LATERAL (
+	SELECT
+		count(*) FILTER (WHERE s.phase = 'before')::integer AS before_open,
+		count(*) FILTER (WHERE s.phase = 'after' AND s.state <> 'failed')::integer AS tasks_open,
+		count(*) FILTER (WHERE s.phase = 'after' AND s.state = 'failed')::integer AS tasks_failed,
+		count(*) FILTER (WHERE s.phase = 'undo')::integer AS undo_open
+	FROM zdu.step s
+	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND s.state IN ('pending', 'running', 'unknown', 'failed')
+) t
+CROSS JOIN LATERAL (
+	SELECT
+		coalesce(sum(k.n), 0)::integer AS total,
+		coalesce(sum(k.n) FILTER (WHERE k.online), 0)::integer AS online,
+		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE'), 0)::integer AS active,
+		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE' AND k.in_rotation), 0)::integer AS serving,
+		coalesce(sum(k.n) FILTER (WHERE k.state <> 'ACTIVE' OR NOT k.in_rotation OR k.taken), 0)::integer AS unavailable,
+		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
+		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
+		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
+		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
+		coalesce(sum(k.n) FILTER (WHERE k.version IS NULL AND k.online), 0)::integer AS unseen,
+		coalesce(sum(k.n) FILTER (WHERE k.version = c.original), 0)::integer AS at_original,
+		coalesce(sum(k.n) FILTER (WHERE k.version = c.target), 0)::integer AS at_target,
+		coalesce(sum(k.n) FILTER (WHERE k.version = c.target AND NOT k.taken), 0)::integer AS done,
+		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original), 0)::integer AS upgraded,
+		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original AND k.online), 0)::integer AS upgraded_online,
+		count(DISTINCT k.version) FILTER (WHERE k.online)::integer AS versions_online,
+		min(k.version) FILTER (WHERE k.online) AS lowest_online,
+		max(k.version) FILTER (WHERE k.online) AS highest_online,
+		count(DISTINCT k.version)::integer AS versions_known,
+		min(k.version) AS lowest_known
+	FROM (
+		-- A node that zdu itself has stopped comes back: it counts as online.
+		SELECT nc.version, nc.state, nc.in_rotation, nc.confirmed, nc.taken, nc.n, nc.state <> 'OFFLINE' OR NOT nc.confirmed OR nc.taken AS online
+		FROM zdu.node_count nc
+		WHERE nc.cluster_id = c.cluster_id AND nc.n > 0
+	) k
+) n;
+COMMENT ON VIEW zdu.cluster_facts IS 'everything that a decision about a cluster asks for but its nodes, a row a cluster; durations in seconds';
+
+CREATE VIEW zdu.node_vars AS
+SELECT
+	n.node_id, n.cluster_id, n.name,
+	c.vars || n.vars || jsonb_build_object(
+		'cluster', c.name, 'node', n.name, 'address', n.address, 'node_group', n.node_group, 'zone', n.zone, 'role', n.role,
+		'original', coalesce(c.original, c.version)::text, 'target', coalesce(c.target, c.version)::text,
+		'version', c.version::text) AS vars
+FROM zdu.node n
+JOIN zdu.cluster c ON c.cluster_id = n.cluster_id;
+COMMENT ON VIEW zdu.node_vars IS 'the variables of a node: its cluster''s, over them its own, over them what zdu knows';
+
+CREATE VIEW zdu.status AS
+SELECT
+	f.name AS cluster,
+	f.state,
+	f.run,
+	f.original::text AS original,
+	f.target::text AS target,
+	CASE WHEN f.run IS NOT NULL THEN f.done || '/' || f.total END AS done,
+	f.serving || '/' || f.total AS serving,
+	e.eta,
+	zdu_waits_for(f.name) AS waits_for,
+	CASE
+		WHEN f.run IS NULL THEN 'Not Active'
+		WHEN f.state = 'READY_TO_RUN_UPGRADE_TASKS' THEN 'Active; Updated; ' || f.highest_online::text
+		WHEN f.state = 'MIXED' THEN 'Active; Mixed; ' || f.upgraded || '/' || f.total || coalesce(' at ' || f.target::text, '')
+		WHEN f.state IN ('RUNNING_UPGRADE_TASKS', 'UPGRADE_TASKS_FAILED') THEN 'Active; Finalizing; ' || f.version::text
+		ELSE 'Active; Outdated; ' || f.original::text
+	END AS display
+FROM zdu.cluster_facts f
+LEFT JOIN LATERAL (
+	-- Nodes still to come, in rounds of as many as may be away at once, at the mean pace of those that are done.
+	SELECT date_trunc('second', ceil((f.total - f.done)::numeric / greatest(zdu_limit(f.max_unavailable, f.total), 1)) * avg(d.took)) AS eta
+	FROM (
+		SELECT max(s.ended_at) - min(s.started_at) AS took
+		FROM zdu.step s
+		WHERE s.upgrade_id = f.upgrade_id AND s.node_id IS NOT NULL AND s.direction = 'forward'
+		GROUP BY s.node_id
+		HAVING bool_and(s.state IN ('succeeded', 'skipped'))
+	) d
+	WHERE f.run = 'running' AND f.total > f.done
+) e ON true
+ORDER BY f.run IS DISTINCT FROM 'held', f.run IS NULL, f.name;
+COMMENT ON VIEW zdu.status IS 'How the clusters are, held ones first: state, run, versions, done and serving of all nodes, eta (NULL: no history yet), what it waits for';
+COMMENT ON COLUMN zdu.status.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.status.state IS 'its state, see zdu_transitions()';
+COMMENT ON COLUMN zdu.status.run IS 'running, paused, held, cancelling, rolling_back or finalizing; NULL: no upgrade';
+COMMENT ON COLUMN zdu.status.original IS 'version at begin';
+COMMENT ON COLUMN zdu.status.target IS 'version it goes to';
+COMMENT ON COLUMN zdu.status.done IS 'nodes at the target and soaked, of all';
+COMMENT ON COLUMN zdu.status.serving IS 'nodes ACTIVE and in rotation, of all';
+COMMENT ON COLUMN zdu.status.eta IS 'time left, from the nodes that are done; NULL: not known';
+COMMENT ON COLUMN zdu.status.waits_for IS 'what it waits for, or why it is held';
+COMMENT ON COLUMN zdu.status.display IS 'the state in one line (L21)';
+
+CREATE VIEW zdu.node_status AS
+SELECT
+	c.name AS cluster,
+	n.name AS node,
+	n.state || CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN ' (unheard)' WHEN n.stuck THEN ' (stuck)' WHEN n.fenced THEN ' (fenced)' ELSE '' END AS state,
+	n.version::text AS version,
+	n.in_rotation,
+	h.users,
+	h.tasks,
+	h.heard,
+	s.phase || CASE s.state WHEN 'running' THEN '' ELSE ' (' || s.state || ')' END AS step,
+	coalesce(s.started_at, n.since) AS since,
+	CASE WHEN h.users > 20 AND h.users > 2 * avg(h.users) FILTER (WHERE n.state = 'ACTIVE') OVER (PARTITION BY n.cluster_id)
+		 AND c.target IS NOT NULL AND n.version = c.target
+		 THEN format('SELECT zdu_detach(%L, %L)', c.name, n.name) END AS hint
+FROM zdu.node n
+JOIN zdu.cluster c ON c.cluster_id = n.cluster_id
+LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id
+LEFT JOIN LATERAL (
+	SELECT o.phase, o.state, o.started_at
+	FROM zdu.step o
+	WHERE o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND o.state IN ('running', 'unknown', 'failed')
+	ORDER BY o.state = 'failed', o.ord DESC
+	LIMIT 1
+) s ON true
+ORDER BY c.name, n.name;
+COMMENT ON VIEW zdu.node_status IS 'How the nodes are (N5)';
+COMMENT ON COLUMN zdu.node_status.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.node_status.node IS 'the node';
+COMMENT ON COLUMN zdu.node_status.state IS 'its state, with (unheard), (stuck) or (fenced)';
+COMMENT ON COLUMN zdu.node_status.version IS 'version last seen running; NULL: never seen';
+COMMENT ON COLUMN zdu.node_status.in_rotation IS 'the load balancer sends it requests';
+COMMENT ON COLUMN zdu.node_status.users IS 'active users, as the node says';
+COMMENT ON COLUMN zdu.node_status.tasks IS 'running tasks, as the node says';
+COMMENT ON COLUMN zdu.node_status.heard IS 'when it was last heard or seen';
+COMMENT ON COLUMN zdu.node_status.step IS 'the step it is in';
+COMMENT ON COLUMN zdu.node_status.since IS 'since when it is in this step, or else in this state';
+COMMENT ON COLUMN zdu.node_status.hint IS 'what helps: a new node that draws more than twice the users of its peers can be detached for a while (N17)';
+
+CREATE VIEW zdu.timeline AS
+SELECT e.at, e.cluster, e.node, e.what, e.old, e.new, e.rule, e.reason, e.caller, e.session_role
+FROM zdu.event e
+ORDER BY e.event_id;
+COMMENT ON VIEW zdu.timeline IS 'What happened, oldest first';
+COMMENT ON COLUMN zdu.timeline.at IS 'when';
+COMMENT ON COLUMN zdu.timeline.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.timeline.node IS 'the node; NULL: the cluster';
+COMMENT ON COLUMN zdu.timeline.what IS 'what changed';
+COMMENT ON COLUMN zdu.timeline.old IS 'before';
+COMMENT ON COLUMN zdu.timeline.new IS 'after';
+COMMENT ON COLUMN zdu.timeline.rule IS 'the rule it comes from';
+COMMENT ON COLUMN zdu.timeline.reason IS 'what was seen, or the reason given';
+COMMENT ON COLUMN zdu.timeline.caller IS 'the role that called';
+COMMENT ON COLUMN zdu.timeline.session_role IS 'the session_user';

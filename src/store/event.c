@@ -1,0 +1,88 @@
+/*
+ * event.c
+ *	  What happened.
+ */
+#include "store/event.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "nodes/pg_list.h"
+#include "store/spi.h"
+#include "utils/acl.h"
+#include "miscadmin.h"
+#include "zdu.h"
+
+#define EVENT_COLUMNS 6
+
+/* Lists of texts, a list a column, in the memory of the running call. */
+static List *noted[EVENT_COLUMNS];
+
+static ZduQuery insert_events = {
+	.text = "INSERT INTO zdu.event (at, cluster, upgrade_id, caller, node, what, old, new, rule, reason) "
+	"SELECT $1, $2, $3, $4, e.node, e.what, e.old, e.new, e.rule, e.reason "
+	"FROM unnest($5, $6, $7, $8, $9, $10) WITH ORDINALITY AS e(node, what, old, new, rule, reason, ord) ORDER BY e.ord",
+	.nargs = 10,
+	.argtypes = {TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID,
+	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+};
+
+static char *
+copy(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+void
+zdu_event_note(const char *node, const char *what, const char *old_value, const char *new_value,
+			   const char *rule, const char *reason)
+{
+	const char *columns[EVENT_COLUMNS] = {node, what, old_value, new_value, rule, reason};
+
+	for (int i = 0; i < EVENT_COLUMNS; i++)
+		noted[i] = lappend(noted[i], copy(columns[i]));
+}
+
+static ZduArg
+column_array(List *column)
+{
+	int			n = list_length(column);
+	char	  **values = palloc(sizeof(char *) * (n + 1));
+	ListCell   *cell;
+	int			i = 0;
+
+	foreach(cell, column)
+		values[i++] = lfirst(cell);
+	return zdu_text_array(values, n);
+}
+
+void
+zdu_event_flush(const char *cluster, int64 upgrade_id, Oid caller)
+{
+	if (noted[0] != NIL)
+	{
+		ZduArg		args[] = {
+			zdu_time(zdu_now()), zdu_text(cluster),
+			upgrade_id == 0 ? zdu_null() : zdu_int8(upgrade_id),
+			zdu_text(GetUserNameFromId(caller, true)),
+			column_array(noted[0]), column_array(noted[1]), column_array(noted[2]),
+			column_array(noted[3]), column_array(noted[4]), column_array(noted[5])
+		};
+
+		zdu_run(&insert_events, args);
+		Async_Notify("zdu_event", cluster != NULL ? cluster : "");
+	}
+	zdu_event_reset();
+}
+
+void
+zdu_event_reset(void)
+{
+	for (int i = 0; i < EVENT_COLUMNS; i++)
+		noted[i] = NIL;
+}
+
+void
+zdu_notify(void)
+{
+	Async_Notify("zdu", "");
+}

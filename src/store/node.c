@@ -1,0 +1,478 @@
+/*
+ * node.c
+ *	  Nodes as they are stored.
+ */
+#include "store/node.h"
+
+#include "catalog/pg_type.h"
+#include "errcodes.h"
+#include "store/event.h"
+#include "utils/builtins.h"
+#include "zdu.h"
+
+#define NODE_COLUMNS \
+	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, " \
+	"stuck, turn IS NOT NULL, coalesce(heading = 'back', false) FROM zdu.node "
+
+static ZduQuery node_by_name = {
+	.text = NODE_COLUMNS "WHERE cluster_id = $1 AND name = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+static ZduQuery nodes_by_id = {
+	.text = NODE_COLUMNS "WHERE node_id = ANY ($1) ORDER BY node_id",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
+};
+
+static ZduQuery nodes_all = {
+	.text = NODE_COLUMNS "WHERE cluster_id = $1 ORDER BY node_id",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+/* Two ordered look-ups instead of one sort over all that wait. */
+static ZduQuery nodes_next = {
+	.text =
+	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, "
+	"stuck, true, coalesce(heading = 'back', false) "
+	"FROM ((SELECT 0 AS class, * FROM zdu.node "
+	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) "
+	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3) "
+	"      UNION ALL "
+	"      (SELECT 1 AS class, * FROM zdu.node "
+	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND state = 'ACTIVE' AND in_rotation "
+	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3)) c "
+	"ORDER BY class, turn LIMIT $3",
+	.nargs = 3, .argtypes = {INT8OID, TEXTOID, INT4OID}
+};
+
+static ZduQuery worst_node = {
+	.text =
+	"SELECT n.name || ' is ' || CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN 'unheard' ELSE n.state END "
+	"  || coalesce(' at ' || n.version::text, '') || CASE WHEN n.taken THEN ', in flight' ELSE '' END "
+	"FROM zdu.node n JOIN zdu.cluster c ON c.cluster_id = n.cluster_id "
+	"WHERE n.cluster_id = $1 AND (n.taken OR n.state = 'ERROR' OR "
+	"  ((n.version IS NULL OR n.version = c.original OR n.version <> c.target) AND NOT (n.state = 'OFFLINE' AND n.confirmed))) "
+	"ORDER BY n.state <> 'ERROR', n.version IS DISTINCT FROM c.original, n.state = 'ACTIVE', n.name LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery nodes_to_order = {
+	.text = "SELECT n.node_id, n.name, n.role, n.node_group, n.zone, coalesce(h.users, 0) + coalesce(h.tasks, 0) "
+	"FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id WHERE n.cluster_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery order_keys = {
+	.text = "SELECT k.key FROM zdu.current_policy p, unnest(p.order_by) WITH ORDINALITY AS k(key, ord) WHERE p.name = $1 ORDER BY k.ord",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+#define COUNT_DELTA \
+	"delta AS (SELECT version, state, confirmed, in_rotation, taken, sum(d) AS d " \
+	"  FROM (SELECT o.version, o.state, o.confirmed, o.in_rotation, o.taken, -1 AS d FROM old o " \
+	"        UNION ALL SELECT w.version, w.state, w.confirmed, w.in_rotation, w.taken, 1 FROM written w) x " \
+	"  GROUP BY version, state, confirmed, in_rotation, taken HAVING sum(d) <> 0) " \
+	"INSERT INTO zdu.node_count AS k (cluster_id, version, state, confirmed, in_rotation, taken, n) " \
+	"SELECT $1, version, state, confirmed, in_rotation, taken, d FROM delta " \
+	"ON CONFLICT ON CONSTRAINT node_count_key DO UPDATE SET n = k.n + excluded.n"
+
+static ZduQuery store_nodes = {
+	.text =
+	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved)), "
+	"old AS (SELECT n.node_id, n.version, n.state, n.confirmed, n.in_rotation, n.taken FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
+	"written AS (UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
+	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
+	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
+	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END "
+	"  FROM given g WHERE n.node_id = g.node_id "
+	"  RETURNING n.version, n.state, n.confirmed, n.in_rotation, n.taken), "
+	COUNT_DELTA,
+	.nargs = 15,
+	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
+		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+static ZduQuery insert_node = {
+	.text =
+	"WITH old AS (SELECT version, state, confirmed, in_rotation, taken FROM zdu.node WHERE false), "
+	"written AS (INSERT INTO zdu.node (cluster_id, name, state, since, since_listened) VALUES ($1, $2, $3, $4, $5) "
+	"  RETURNING version, state, confirmed, in_rotation, taken), "
+	COUNT_DELTA,
+	.nargs = 5, .argtypes = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+static ZduQuery insert_heard = {
+	.text = "INSERT INTO zdu.node_heard (node_id) VALUES ($1) ON CONFLICT DO NOTHING",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery remove_nodes = {
+	.text =
+	"WITH old AS (DELETE FROM zdu.node WHERE node_id = ANY ($2) RETURNING version, state, confirmed, in_rotation, taken), "
+	"written AS (SELECT version, state, confirmed, in_rotation, taken FROM zdu.node WHERE false), "
+	COUNT_DELTA,
+	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
+};
+
+static ZduQuery queue_nodes = {
+	.text =
+	"UPDATE zdu.node n SET turn = t.ord + (SELECT coalesce(max(turn), 0) FROM zdu.node WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken), "
+	"heading = $3 FROM unnest($2) WITH ORDINALITY AS t(node_id, ord) WHERE n.node_id = t.node_id",
+	.nargs = 3, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID}
+};
+
+static ZduQuery dequeue_nodes = {
+	.text =
+	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $3 THEN heading END "
+	"WHERE cluster_id = $1 AND ($2 = 0 OR node_id = $2) AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $3))",
+	.nargs = 3, .argtypes = {INT8OID, INT8OID, BOOLOID}
+};
+
+static ZduQuery any_queued = {
+	.text = "SELECT 1 FROM zdu.node WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery store_heard = {
+	.text =
+	"INSERT INTO zdu.node_heard AS h (node_id, heard, listened, tasks, users) VALUES ($1, $2, $3, $4, $5) "
+	"ON CONFLICT (node_id) DO UPDATE SET heard = excluded.heard, listened = excluded.listened, "
+	"tasks = coalesce(excluded.tasks, h.tasks), users = coalesce(excluded.users, h.users)",
+	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, INT4OID, INT4OID}
+};
+
+/* What zdu itself has stopped is not missed; and what was never heard cannot fall silent. */
+static ZduQuery unheard_nodes = {
+	.text =
+	"SELECT n.node_id FROM zdu.node n JOIN zdu.node_heard h ON h.node_id = n.node_id "
+	"WHERE n.cluster_id = $1 AND n.state <> 'OFFLINE' AND NOT n.taken AND h.heard IS NOT NULL AND h.listened + $2 < $3",
+	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
+};
+
+static ZduQuery stuck_nodes = {
+	.text =
+	"SELECT node_id FROM zdu.node WHERE cluster_id = $1 AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) AND NOT taken AND NOT stuck "
+	"AND since_listened + CASE state WHEN 'STARTING' THEN $2 WHEN 'TERMINATING' THEN $3 END < $4",
+	.nargs = 4, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
+};
+
+static ZduNode *
+read_nodes(uint64 rows, int *n)
+{
+	ZduReader	r = zdu_reader();
+	ZduNode    *nodes = palloc0(sizeof(ZduNode) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		ZduNode    *node = &nodes[*n];
+
+		node->id = zdu_read_int8(&r);
+		node->name = zdu_read_text(&r);
+		node->login = zdu_read_text(&r);
+		node->version = zdu_read_text(&r);
+		node->incarnation = zdu_read_text(&r);
+		node->state = (ZduNodeState) zdu_state_of(ZDU_NODE, zdu_read_text(&r));
+		node->confirmed = zdu_read_bool(&r);
+		node->in_rotation = zdu_read_bool(&r);
+		node->attached = zdu_read_bool(&r);
+		node->taken = zdu_read_bool(&r);
+		node->reports = zdu_read_bool(&r);
+		node->fenced = zdu_read_bool(&r);
+		node->stuck = zdu_read_bool(&r);
+		node->queued = zdu_read_bool(&r);
+		node->back = zdu_read_bool(&r);
+	}
+	return nodes;
+}
+
+ZduNode *
+zdu_node_load(int64 cluster_id, const char *name)
+{
+	int			n;
+	ZduNode    *nodes = read_nodes(zdu_run(&node_by_name, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(name)}), &n);
+
+	return n == 0 ? NULL : nodes;
+}
+
+ZduNode *
+zdu_node_known(const ZduFacts *f, const char *name)
+{
+	ZduNode    *node = zdu_node_load(f->cluster_id, name);
+
+	if (node == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("node \"%s\" of cluster \"%s\" does not exist", name, f->name),
+				 errdetail("N5: the cluster has %d nodes, none of this name.", f->total),
+				 errhint("SELECT node FROM zdu.node_status WHERE cluster = '%s'", f->name)));
+	return node;
+}
+
+ZduNode *
+zdu_nodes_by_id(const int64 *ids, int nids, int *n)
+{
+	return read_nodes(zdu_run(&nodes_by_id, (ZduArg[]) {zdu_int8_array(ids, nids)}), n);
+}
+
+ZduNode *
+zdu_nodes_all(int64 cluster_id, int *n)
+{
+	return read_nodes(zdu_run(&nodes_all, (ZduArg[]) {zdu_int8(cluster_id)}), n);
+}
+
+ZduNode *
+zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n)
+{
+	return read_nodes(zdu_run(&nodes_next, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(only), zdu_int4(limit)}), n);
+}
+
+ZduNode *
+zdu_node_find(ZduNode *nodes, int n, int64 id)
+{
+	int			low = 0;
+	int			high = n - 1;
+
+	while (low <= high)
+	{
+		int			mid = (low + high) / 2;
+
+		if (nodes[mid].id == id)
+			return &nodes[mid];
+		if (nodes[mid].id < id)
+			low = mid + 1;
+		else
+			high = mid - 1;
+	}
+	elog(ERROR, "node " INT64_FORMAT " is not among those loaded", id);
+}
+
+char *
+zdu_node_worst(const ZduFacts *f)
+{
+	ZduReader	r;
+
+	zdu_run(&worst_node, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+}
+
+ZduPlanNode *
+zdu_nodes_to_order(int64 cluster_id, int *n)
+{
+	uint64		rows = zdu_run(&nodes_to_order, (ZduArg[]) {zdu_int8(cluster_id)});
+	ZduReader	r = zdu_reader();
+	ZduPlanNode *nodes = palloc0(sizeof(ZduPlanNode) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		nodes[*n].id = zdu_read_int8(&r);
+		nodes[*n].name = zdu_read_text(&r);
+		nodes[*n].role = zdu_read_text(&r);
+		nodes[*n].group = zdu_read_text(&r);
+		nodes[*n].zone = zdu_read_text(&r);
+		nodes[*n].busy = zdu_read_int4(&r);
+	}
+	return nodes;
+}
+
+ZduOrder
+zdu_order_load(const char *policy)
+{
+	ZduOrder	order = {0};
+	ZduReader	r;
+
+	zdu_run(&order_keys, (ZduArg[]) {zdu_text(policy)});
+	r = zdu_reader();
+	while (order.nkeys < ORDER_KEYS && zdu_next_row(&r))
+		order.keys[order.nkeys++] = zdu_order_key_of(zdu_read_text(&r));
+	return order;
+}
+
+void
+zdu_node_force(ZduNode *node, ZduNodeState to, bool confirmed, const char *rule, const char *reason)
+{
+	confirmed = confirmed && to == NODE_OFFLINE;
+	if (node->state == to && node->confirmed == confirmed)
+		return;
+	zdu_event_note(node->name, "node", zdu_state_name(ZDU_NODE, node->state), zdu_state_name(ZDU_NODE, to), rule, reason);
+	if (node->state != to)
+	{
+		node->moved = true;
+		node->stuck = false;
+	}
+	node->state = to;
+	node->confirmed = confirmed;
+	node->changed = true;
+}
+
+bool
+zdu_node_move(ZduNode *node, ZduNodeState to, bool confirmed, const char *reason, bool strict)
+{
+	const ZduTransition *t = NULL;
+
+	if (node->state != to)
+	{
+		t = zdu_transition_find(ZDU_NODE, node->state, to);
+		if (t == NULL && strict)
+			ereport(ERROR,
+					(errcode(ERRCODE_ZDU_WRONG_STATE),
+					 errmsg("node \"%s\" cannot go from %s to %s", node->name,
+							zdu_state_name(ZDU_NODE, node->state), zdu_state_name(ZDU_NODE, to)),
+					 errdetail("N1: there is no such transition."),
+					 errhint("SELECT * FROM zdu_transitions() WHERE machine = 'node'")));
+		if (t == NULL)
+			return false;
+	}
+	zdu_node_force(node, to, confirmed, t != NULL ? t->rule : "L10", reason != NULL ? reason : t != NULL ? t->meaning : NULL);
+	return true;
+}
+
+void
+zdu_node_rotate(ZduNode *node, bool in_rotation, const char *reason)
+{
+	if (node->in_rotation == in_rotation)
+		return;
+	zdu_event_note(node->name, "rotation", node->in_rotation ? "in" : "out", in_rotation ? "in" : "out", "N6", reason);
+	node->in_rotation = in_rotation;
+	node->changed = true;
+}
+
+void
+zdu_node_seen(ZduNode *node, const char *version)
+{
+	if (version == NULL || (node->version != NULL && strcmp(node->version, version) == 0))
+		return;
+	zdu_event_note(node->name, "version", node->version, version, "L7", NULL);
+	node->version = version;
+	node->changed = true;
+}
+
+void
+zdu_node_take(ZduNode *node, bool taken, const char *reason)
+{
+	if (node->taken == taken)
+		return;
+	zdu_event_note(node->name, "taken", node->taken ? "yes" : "no", taken ? "yes" : "no", "D12", reason);
+	node->taken = taken;
+	node->changed = true;
+}
+
+ZduCandidate
+zdu_node_candidate(const ZduNode *node)
+{
+	ZduCandidate c = {node->name, node->state, node->confirmed, node->in_rotation, node->taken};
+
+	return c;
+}
+
+void
+zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
+	bool	   *flags = palloc(sizeof(bool) * 8 * (n + 1));
+	ZduNode   **changed = palloc(sizeof(ZduNode *) * (n + 1));
+	int			k = 0;
+
+	for (int i = 0; i < n; i++)
+		if (nodes[i].changed)
+			changed[k++] = &nodes[i];
+	if (k == 0)
+		return;
+	for (int i = 0; i < k; i++)
+	{
+		ZduNode    *node = changed[i];
+		bool		row[] = {node->confirmed, node->in_rotation, node->attached, node->taken,
+		node->reports, node->fenced, node->stuck, node->moved};
+
+		ids[i] = node->id;
+		texts[i] = unconstify(char *, zdu_state_name(ZDU_NODE, node->state));
+		texts[k + i] = unconstify(char *, node->version);
+		texts[2 * k + i] = unconstify(char *, node->incarnation);
+		for (int c = 0; c < lengthof(row); c++)
+			flags[c * k + i] = row[c];
+	}
+	zdu_run(&store_nodes, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_text_array(texts, k), zdu_bool_array(flags, k),
+		zdu_text_array(texts + k, k), zdu_text_array(texts + 2 * k, k), zdu_bool_array(flags + k, k),
+		zdu_bool_array(flags + 2 * k, k), zdu_bool_array(flags + 3 * k, k), zdu_bool_array(flags + 4 * k, k),
+		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
+		zdu_time(zdu_now()), zdu_float8(f->listened)
+	});
+	for (int i = 0; i < k; i++)
+		changed[i]->changed = changed[i]->moved = false;
+}
+
+ZduNode *
+zdu_node_insert(const ZduFacts *f, const char *name, ZduNodeState state)
+{
+	ZduNode    *node;
+
+	zdu_run(&insert_node, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(name), zdu_text(zdu_state_name(ZDU_NODE, state)), zdu_time(zdu_now()), zdu_float8(f->listened)
+	});
+	node = zdu_node_known(f, name);
+	zdu_run(&insert_heard, (ZduArg[]) {zdu_int8(node->id)});
+	return node;
+}
+
+void
+zdu_nodes_remove(const ZduFacts *f, const int64 *ids, int n)
+{
+	zdu_run(&remove_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
+}
+
+void
+zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back)
+{
+	zdu_run(&queue_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n), zdu_text(back ? "back" : "forward")});
+}
+
+void
+zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading)
+{
+	zdu_run(&dequeue_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(id), zdu_bool(keep_heading)});
+}
+
+bool
+zdu_nodes_queued(const ZduFacts *f)
+{
+	return zdu_run(&any_queued, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0;
+}
+
+void
+zdu_node_heard(const ZduFacts *f, int64 id, int tasks, int users)
+{
+	zdu_run(&store_heard, (ZduArg[]) {
+		zdu_int8(id), zdu_time(zdu_now()), zdu_float8(f->listened),
+		tasks < 0 ? zdu_null() : zdu_int4(tasks), users < 0 ? zdu_null() : zdu_int4(users)
+	});
+}
+
+static int64 *
+read_ids(uint64 rows, int *n)
+{
+	ZduReader	r = zdu_reader();
+	int64	   *ids = palloc(sizeof(int64) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+		ids[*n] = zdu_read_int8(&r);
+	return ids;
+}
+
+int64 *
+zdu_nodes_unheard(const ZduFacts *f, int *n)
+{
+	return read_ids(zdu_run(&unheard_nodes, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_float8(f->heartbeat_ttl), zdu_float8(f->listened)
+	}), n);
+}
+
+int64 *
+zdu_nodes_stuck(const ZduFacts *f, int *n)
+{
+	return read_ids(zdu_run(&stuck_nodes, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_float8(f->start_timeout), zdu_float8(f->stop_timeout), zdu_float8(f->listened)
+	}), n);
+}

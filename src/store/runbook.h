@@ -1,0 +1,66 @@
+/*
+ * runbook.h
+ *	  Runbooks: loading a revision, and making steps out of it.
+ */
+#ifndef ZDU_RUNBOOK_H
+#define ZDU_RUNBOOK_H
+
+#include "postgres.h"
+
+#include "store/facts.h"
+#include "store/node.h"
+#include "store/step.h"
+#include "utils/jsonb.h"
+
+typedef struct ZduRunbook
+{
+	const char *name;
+	int			revision;
+	bool		shipped;
+	Jsonb	   *document;
+	/* of observe; NULL: it has none */
+	Jsonb	   *observe;
+	const char *version_path;
+	const char *active_path;
+	double		observe_every;	/* seconds */
+} ZduRunbook;
+
+/* Checks a whole document; ERROR 22023 naming the place. */
+extern void zdu_runbook_check(const char *name, Jsonb *document);
+
+/* Parses "500ms", "30s", "10min", "2h", "1d" into seconds; false: it is none. */
+extern bool zdu_duration_parse(const char *text, int len, double *seconds);
+
+/*
+ * Returns the runbook that the active upgrade pinned, or else the cluster's
+ * newest revision; NULL: it has none.
+ */
+extern ZduRunbook *zdu_runbook_load(const ZduFacts *f);
+
+/* Returns the newest revision of that name, NULL: there is none. */
+extern ZduRunbook *zdu_runbook_newest(const char *name);
+
+/* Returns the first variable that the runbook requires and vars lack, NULL: none. */
+extern const char *zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars);
+
+/*
+ * Makes the steps by which a node goes to a version, from one phase on; what
+ * the runbook does not have is left out.  Appends to a List of ZduNewStep *.
+ * Returns it, or NIL and *error.
+ */
+extern List *zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, ZduPhase from, ZduPhase to,
+							   bool back, const char *version, char **error);
+
+/* The same for the cluster's own steps: before, after or undo. */
+extern List *zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error);
+
+/* Stores the guards of an upgrade that begins. */
+extern void zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id);
+
+/* Returns the args of an observation of a node, or NULL and *error. */
+extern Jsonb *zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error);
+
+/* Returns the merged variables of a node, or (id 0) of the cluster. */
+extern Jsonb *zdu_vars_load(const ZduFacts *f, int64 node_id);
+
+#endif							/* ZDU_RUNBOOK_H */

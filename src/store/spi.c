@@ -1,0 +1,354 @@
+/*
+ * spi.c
+ *	  Talking to the database: the only user of SPI.
+ */
+#include "store/spi.h"
+
+#include <math.h>
+
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+static bool writing = false;
+static bool looking = false;
+
+static Oid	owner_of_zdu(void);
+static uint64 run(ZduQuery *q, const ZduArg *args, bool read_only);
+
+void
+zdu_enter(ZduSession *session)
+{
+	MemoryContext caller_memory = CurrentMemoryContext;
+
+	session->caller = GetUserId();
+	looking = false;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(caller_memory);
+
+	GetUserIdAndSecContext(&session->saved_user, &session->saved_context);
+	SetUserIdAndSecContext(owner_of_zdu(),
+						   session->saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	session->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+zdu_leave(ZduSession *session)
+{
+	AtEOXact_GUC(false, session->guc_level);
+	SetUserIdAndSecContext(session->saved_user, session->saved_context);
+	SPI_finish();
+}
+
+void
+zdu_only_look(void)
+{
+	looking = true;
+}
+
+bool
+zdu_is_writing(void)
+{
+	return writing;
+}
+
+static Oid
+owner_of_zdu(void)
+{
+	Oid			schema = get_namespace_oid("zdu", false);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+uint64
+zdu_run(ZduQuery *q, const ZduArg *args)
+{
+	return run(q, args, looking);
+}
+
+uint64
+zdu_look(ZduQuery *q, const ZduArg *args)
+{
+	return run(q, args, true);
+}
+
+static uint64
+run(ZduQuery *q, const ZduArg *args, bool read_only)
+{
+	Datum		values[ZDU_MAX_ARGS];
+	char		nulls[ZDU_MAX_ARGS];
+	bool		was_writing = writing;
+	int			rc;
+
+	if (q->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(q->text, q->nargs, q->argtypes);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", q->text, SPI_result_code_string(SPI_result));
+		q->plan = plan;
+	}
+	for (int i = 0; i < q->nargs; i++)
+	{
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+
+	/* Also after an ERROR the triggers must refuse again. */
+	PG_TRY();
+	{
+		writing = true;
+		rc = SPI_execute_plan(q->plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		writing = was_writing;
+	}
+	PG_END_TRY();
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\": %s", q->text, SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+void
+zdu_utility(const char *statement)
+{
+	int			rc = SPI_execute(statement, false, 0);
+
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(rc));
+}
+
+ZduArg
+zdu_datum(Datum value, bool isnull)
+{
+	ZduArg		arg = {value, isnull};
+
+	return arg;
+}
+
+ZduArg
+zdu_null(void)
+{
+	return zdu_datum((Datum) 0, true);
+}
+
+ZduArg
+zdu_text(const char *value)
+{
+	return value == NULL ? zdu_null() : zdu_datum(CStringGetTextDatum(value), false);
+}
+
+ZduArg
+zdu_int4(int32 value)
+{
+	return zdu_datum(Int32GetDatum(value), false);
+}
+
+ZduArg
+zdu_int8(int64 value)
+{
+	return zdu_datum(Int64GetDatum(value), false);
+}
+
+ZduArg
+zdu_float8(double value)
+{
+	return zdu_datum(Float8GetDatum(value), false);
+}
+
+ZduArg
+zdu_bool(bool value)
+{
+	return zdu_datum(BoolGetDatum(value), false);
+}
+
+ZduArg
+zdu_jsonb(Jsonb *value)
+{
+	return value == NULL ? zdu_null() : zdu_datum(JsonbPGetDatum(value), false);
+}
+
+ZduArg
+zdu_time(TimestampTz value)
+{
+	return zdu_datum(TimestampTzGetDatum(value), false);
+}
+
+static ZduArg
+make_array(Datum *values, bool *nulls, int n, Oid type)
+{
+	int			dims[1] = {n};
+	int			lower[1] = {1};
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	if (n == 0)
+		return zdu_datum(PointerGetDatum(construct_empty_array(type)), false);
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return zdu_datum(PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, type,
+														typlen, typbyval, typalign)), false);
+}
+
+ZduArg
+zdu_text_array(char **values, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * (n + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = values[i] == NULL;
+		d[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(values[i]);
+	}
+	return make_array(d, nulls, n, TEXTOID);
+}
+
+ZduArg
+zdu_int8_array(const int64 *values, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * (n + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		d[i] = Int64GetDatum(values[i]);
+	return make_array(d, nulls, n, INT8OID);
+}
+
+ZduArg
+zdu_float8_array(const double *values, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * (n + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = isnan(values[i]);
+		d[i] = Float8GetDatum(values[i]);
+	}
+	return make_array(d, nulls, n, FLOAT8OID);
+}
+
+ZduArg
+zdu_bool_array(const bool *values, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * (n + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		d[i] = BoolGetDatum(values[i]);
+	return make_array(d, nulls, n, BOOLOID);
+}
+
+ZduArg
+zdu_jsonb_array(Jsonb **values, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * (n + 1));
+	bool	   *nulls = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = values[i] == NULL;
+		d[i] = nulls[i] ? (Datum) 0 : JsonbPGetDatum(values[i]);
+	}
+	return make_array(d, nulls, n, JSONBOID);
+}
+
+ZduReader
+zdu_reader(void)
+{
+	ZduReader	r = {SPI_tuptable, PG_UINT64_MAX, 0};
+
+	return r;
+}
+
+bool
+zdu_next_row(ZduReader *r)
+{
+	r->row++;					/* from the value before 0 at first */
+	r->column = 0;
+	return r->table != NULL && r->row < r->table->numvals;
+}
+
+Datum
+zdu_read_datum(ZduReader *r, bool *isnull)
+{
+	Assert(r->column < r->table->tupdesc->natts);
+	return SPI_getbinval(r->table->vals[r->row], r->table->tupdesc, ++r->column, isnull);
+}
+
+char *
+zdu_read_text(ZduReader *r)
+{
+	return SPI_getvalue(r->table->vals[r->row], r->table->tupdesc, ++r->column);
+}
+
+int64
+zdu_read_int8(ZduReader *r)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+
+	if (isnull)
+		return 0;
+	return SPI_gettypeid(r->table->tupdesc, r->column) == INT4OID ? DatumGetInt32(d) : DatumGetInt64(d);
+}
+
+int
+zdu_read_int4(ZduReader *r)
+{
+	return (int) zdu_read_int8(r);
+}
+
+double
+zdu_read_float8(ZduReader *r, double if_null)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+
+	return isnull ? if_null : DatumGetFloat8(d);
+}
+
+bool
+zdu_read_bool(ZduReader *r)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+
+	return !isnull && DatumGetBool(d);
+}
+
+int
+zdu_read_tristate(ZduReader *r)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+
+	return isnull ? 2 : DatumGetBool(d) ? 1 : 0;
+}
+
+Jsonb *
+zdu_read_jsonb(ZduReader *r)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(d);
+}

@@ -1,0 +1,148 @@
+/*
+ * worker.c
+ *	  Workers as they are stored.
+ */
+#include "store/worker.h"
+
+#include "catalog/pg_type.h"
+#include "zdu.h"
+
+/* Everything that tells an idle poll from one that has something to do, in one row. */
+static ZduQuery what_is_due = {
+	.text =
+	"SELECT c.cluster_id, u.upgrade_id, i.epoch, c.work_waits, "
+	"  $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
+	"    CASE WHEN EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state IN ('pending', 'running', 'unknown')) THEN 1 ELSE 3600 END)), "
+	"  coalesce(w.incarnation = $3 AND w.asked > $4 - p.lease / 4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
+	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
+	"  coalesce(w.incarnation = $3, false) "
+	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
+	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
+	"LEFT JOIN zdu.worker w ON w.cluster_id = c.cluster_id AND w.name = $2 "
+	"LEFT JOIN LATERAL (SELECT epoch FROM zdu.instance ORDER BY epoch DESC LIMIT 1) i ON true "
+	"WHERE c.name = $1",
+	.nargs = 5, .argtypes = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID}
+};
+
+static ZduQuery store_worker = {
+	.text =
+	"INSERT INTO zdu.worker AS w (cluster_id, name, incarnation, protocol, programs, node, asked, listened) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (cluster_id, name) DO UPDATE SET incarnation = excluded.incarnation, "
+	"protocol = excluded.protocol, programs = excluded.programs, node = excluded.node, asked = excluded.asked, listened = excluded.listened",
+	.nargs = 8, .argtypes = {INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+static ZduQuery leave_worker = {
+	.text =
+	"DELETE FROM zdu.worker w WHERE w.cluster_id = $1 AND w.name = $2 AND w.incarnation = $3 AND NOT EXISTS "
+	"(SELECT FROM zdu.step s WHERE s.cluster_id = $1 AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3)",
+	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
+};
+
+/*
+ * Nodes that report themselves are observed only while they are not heard, so
+ * that a wedged one is seen.
+ */
+static ZduQuery observations_due = {
+	.text =
+	"WITH due AS (SELECT n.node_id, n.name FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id "
+	"  WHERE n.cluster_id = $1 AND ($2::text IS NULL OR n.name = $2) AND NOT n.reports "
+	"  AND (h.asked IS NULL OR h.asked <= $3 - make_interval(secs => $4))), "
+	"asked AS (INSERT INTO zdu.node_heard AS h (node_id, asked) SELECT node_id, $3 FROM due "
+	"  ON CONFLICT (node_id) DO UPDATE SET asked = excluded.asked) "
+	"SELECT node_id, name FROM due ORDER BY node_id",
+	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+static ZduQuery guards_due = {
+	.text =
+	"UPDATE zdu.guard SET asked = $2 WHERE upgrade_id = $1 AND (asked IS NULL OR asked <= $2 - make_interval(secs => every)) "
+	"RETURNING ord, look || jsonb_build_object('guard', ord)",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
+};
+
+static ZduQuery count_guard = {
+	.text =
+	"UPDATE zdu.guard SET failed = CASE WHEN $3 THEN 0 ELSE failed + 1 END, evidence = $4 -> ($5 - 1) -> 'seen' "
+	"WHERE upgrade_id = $1 AND ord = $2 RETURNING failed >= failures",
+	.nargs = 5, .argtypes = {INT8OID, INT4OID, BOOLOID, JSONBOID, INT4OID}
+};
+
+bool
+zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
+{
+	ZduReader	r;
+
+	zdu_run(&what_is_due, (ZduArg[]) {
+		zdu_text(cluster), zdu_text(w->name), zdu_text(w->incarnation), zdu_time(zdu_now()), w->programs
+	});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return false;
+	due->cluster_id = zdu_read_int8(&r);
+	due->upgrade_id = zdu_read_int8(&r);
+	due->epoch = zdu_read_int4(&r);
+	due->work_waits = zdu_read_bool(&r);
+	due->sweep = zdu_read_bool(&r);
+	due->fresh = zdu_read_bool(&r);
+	due->known = zdu_read_bool(&r);
+	return true;
+}
+
+void
+zdu_worker_store(const ZduFacts *f, const ZduWorker *w)
+{
+	zdu_run(&store_worker, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(w->name), zdu_text(w->incarnation), zdu_int4(w->protocol), w->programs,
+		zdu_text(w->node), zdu_time(zdu_now()), zdu_float8(f->listened)
+	});
+}
+
+void
+zdu_worker_leave(const ZduFacts *f, const ZduWorker *w)
+{
+	zdu_run(&leave_worker, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(w->name), zdu_text(w->incarnation)});
+}
+
+int64 *
+zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, char ***names)
+{
+	uint64		rows = zdu_run(&observations_due, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(only), zdu_time(zdu_now()), zdu_float8(every)
+	});
+	ZduReader	r = zdu_reader();
+	int64	   *ids = palloc(sizeof(int64) * (rows + 1));
+
+	*names = palloc(sizeof(char *) * (rows + 1));
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		ids[*n] = zdu_read_int8(&r);
+		(*names)[*n] = zdu_read_text(&r);
+	}
+	return ids;
+}
+
+ZduGuardLook *
+zdu_guards_due(const ZduFacts *f, int *n)
+{
+	uint64		rows = zdu_run(&guards_due, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_time(zdu_now())});
+	ZduReader	r = zdu_reader();
+	ZduGuardLook *looks = palloc(sizeof(ZduGuardLook) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		looks[*n].ord = zdu_read_int4(&r);
+		looks[*n].args = zdu_read_jsonb(&r);
+	}
+	return looks;
+}
+
+bool
+zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int report)
+{
+	ZduReader	r;
+
+	zdu_run(&count_guard, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int4(ord), zdu_bool(healthy), zdu_jsonb(reports), zdu_int4(report)});
+	r = zdu_reader();
+	return zdu_next_row(&r) && zdu_read_bool(&r);
+}

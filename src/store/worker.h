@@ -1,0 +1,59 @@
+/*
+ * worker.h
+ *	  Workers as they are stored: who asked last, and what is due for it.
+ */
+#ifndef ZDU_STORE_WORKER_H
+#define ZDU_STORE_WORKER_H
+
+#include "postgres.h"
+
+#include "store/facts.h"
+
+/* What one look, without a lock, says about a call. */
+typedef struct ZduDue
+{
+	int64		cluster_id;
+	int64		upgrade_id;		/* 0: none is active */
+	int			epoch;
+	bool		work_waits;
+	bool		sweep;
+	bool		fresh;			/* the worker's row needs no writing */
+	bool		known;			/* this very process has asked before */
+} ZduDue;
+
+typedef struct ZduWorker
+{
+	const char *name;
+	const char *incarnation;
+	const char *node;			/* the one it is the agent of; NULL: all */
+	int			protocol;
+	ZduArg		programs;
+	char	  **program;		/* the same, spread out */
+	int			nprograms;
+} ZduWorker;
+
+/* Looks what is due; false: there is no such cluster. */
+extern bool zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due);
+
+/* Writes that it asked. */
+extern void zdu_worker_store(const ZduFacts *f, const ZduWorker *w);
+
+/* Forgets a worker that leaves and holds nothing. */
+extern void zdu_worker_leave(const ZduFacts *f, const ZduWorker *w);
+
+/* Returns nodes that are due to be observed now, noting that they are asked for; *n is set. */
+extern int64 *zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, char ***names);
+
+/* A guard's look that is due. */
+typedef struct ZduGuardLook
+{
+	int			ord;
+	Jsonb	   *args;
+} ZduGuardLook;
+
+extern ZduGuardLook *zdu_guards_due(const ZduFacts *f, int *n);
+
+/* Counts a guard's look; returns whether it has failed too often by now. */
+extern bool zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int report);
+
+#endif							/* ZDU_STORE_WORKER_H */
