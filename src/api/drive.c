@@ -47,16 +47,11 @@ make_cluster_steps(ZduFacts *f, ZduPhase phase)
 	ZduRunbook *rb = f->driven ? zdu_runbook_load(f) : NULL;
 	char	   *error = NULL;
 	List	   *steps = rb == NULL ? NIL : zdu_runbook_cluster_steps(rb, f, phase, &error);
-	ZduNewStep *array = palloc(sizeof(ZduNewStep) * (list_length(steps) + 1));
-	ListCell   *cell;
-	int			n = 0;
 
-	foreach(cell, steps)
-		array[n++] = *(ZduNewStep *) lfirst(cell);
 	if (error != NULL)
 		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", zdu_phase_name(phase), error));
-	zdu_steps_insert(f, f->upgrade_id, array, n);
-	return n;
+	zdu_steps_insert(f, f->upgrade_id, steps);
+	return list_length(steps);
 }
 
 /* D8: what the preparation changed is undone once, in every ending. */
@@ -90,7 +85,7 @@ settle_nodes(ZduFacts *f, const char *version)
 			zdu_event_note(node->name, "node", "OFFLINE", "dropped", "L16", "OFFLINE when upgrade mode ended");
 			dropped[ndropped++] = node->id;
 		}
-		else if (outdated && node->version != NULL && (down || node->state != NODE_OFFLINE || node->reports))
+		else if (outdated && node->version != NULL)
 		{
 			zdu_event_note(node->name, "fence", NULL, "fenced", node->state == NODE_OFFLINE ? "L16" : "L18",
 						   psprintf("at %s, the cluster is at %s", node->version, version));
@@ -154,10 +149,7 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 	ZduPhase	reached;
 	ZduPhase	from;
 	List	   *steps;
-	ZduNewStep *array;
-	ListCell   *cell;
 	char	   *error = NULL;
-	int			n = 0;
 
 	if (zdu_steps_unwind(f, node->id))
 		return;					/* again when what runs has ended */
@@ -177,11 +169,8 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 		return;
 	}
 	zdu_event_note(node->name, "unwind", zdu_phase_name(reached), zdu_phase_name(from), "L23", "brought back");
-	array = palloc(sizeof(ZduNewStep) * (list_length(steps) + 1));
-	foreach(cell, steps)
-		array[n++] = *(ZduNewStep *) lfirst(cell);
-	zdu_steps_insert(f, f->upgrade_id, array, n);
-	if (n == 0)
+	zdu_steps_insert(f, f->upgrade_id, steps);
+	if (steps == NIL)
 		zdu_release(f, node);
 	zdu_notify();
 }

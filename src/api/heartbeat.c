@@ -44,6 +44,12 @@ static ZduQuery store_beats = {
 	.nargs = 5, .argtypes = {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
+/* Sets are locked in one order, or two of them could wait for each other. */
+static ZduQuery lock_heard = {
+	.text = "SELECT 1 FROM zdu.node_heard WHERE node_id = ANY ($1) ORDER BY node_id FOR NO KEY UPDATE",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
+};
+
 /* After a restore nobody has been heard yet. */
 static ZduQuery make_heard = {
 	.text = "INSERT INTO zdu.node_heard (node_id) SELECT unnest($1) ON CONFLICT DO NOTHING",
@@ -151,6 +157,8 @@ store(const Beat *beats, const int *which, int n, const Datum *tasks, const bool
 	args[2] = zdu_int8_array(u, n);
 	args[3] = zdu_time(zdu_now());
 	args[4] = zdu_float8(listened);
+	if (n > 1)
+		zdu_run(&lock_heard, args);
 	if (zdu_run(&store_beats, args) < (uint64) n)
 	{
 		zdu_run(&make_heard, args);

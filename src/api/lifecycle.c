@@ -145,14 +145,8 @@ zdu_begin(PG_FUNCTION_ARGS)
 	f->driven = b.runbook != NULL;
 	if (b.runbook != NULL)
 	{
-		ListCell   *cell;
-		ZduNewStep *array = palloc(sizeof(ZduNewStep) * (list_length(b.before) + 1));
-		int			n = 0;
-
 		queue_all(f, b.target);
-		foreach(cell, b.before)
-			array[n++] = *(ZduNewStep *) lfirst(cell);
-		zdu_steps_insert(f, upgrade_id, array, n);
+		zdu_steps_insert(f, upgrade_id, b.before);
 		zdu_runbook_guards(b.runbook, f, upgrade_id);
 		zdu_set_work_waits(f, true);
 		zdu_notify();
@@ -186,12 +180,6 @@ need_transition(ZduFacts *f, ZduRun to, const char *what, const char *hint)
 				 errhint("%s", hint)));
 }
 
-static Datum
-return_text(const char *text)
-{
-	return PointerGetDatum(cstring_to_text(text));
-}
-
 Datum
 zdu_pause(PG_FUNCTION_ARGS)
 {
@@ -204,7 +192,7 @@ zdu_pause(PG_FUNCTION_ARGS)
 	need_transition(call.f, RUN_PAUSED, "pause", psprintf("SELECT * FROM zdu_why('%s')", cluster));
 	zdu_upgrade_move(call.f, RUN_PAUSED, "L22", reason);
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text("paused"));
+	PG_RETURN_TEXT_P(cstring_to_text("paused"));
 }
 
 Datum
@@ -228,7 +216,7 @@ zdu_resume(PG_FUNCTION_ARGS)
 	zdu_notify();
 	zdu_call_end(&call);
 	run = call.f->upgrade_id != 0 ? zdu_state_name(ZDU_UPGRADE, call.f->run) : "completed";
-	PG_RETURN_DATUM(return_text(run));
+	PG_RETURN_TEXT_P(cstring_to_text(run));
 }
 
 Datum
@@ -275,7 +263,7 @@ zdu_cancel(PG_FUNCTION_ARGS)
 	zdu_nodes_store(f, nodes, n);
 	zdu_notify();
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text(zdu_state_name(ZDU_CLUSTER, call.f->state)));
+	PG_RETURN_TEXT_P(cstring_to_text(zdu_state_name(ZDU_CLUSTER, call.f->state)));
 }
 
 /* Lets a held upgrade go on with what it was doing. */
@@ -483,5 +471,5 @@ zdu_finalize(PG_FUNCTION_ARGS)
 	}
 	zdu_end_mode(f, f->highest_online, RUN_COMPLETED, reason != NULL ? reason : "finalized");
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text(zdu_state_name(ZDU_CLUSTER, call.f->state)));
+	PG_RETURN_TEXT_P(cstring_to_text(zdu_state_name(ZDU_CLUSTER, call.f->state)));
 }

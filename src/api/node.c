@@ -31,11 +31,8 @@ make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
 {
 	ZduFacts   *f = call->f;
 	ZduRunbook *rb = zdu_runbook_load(f);
-	ZduNewStep	array[2];
 	List	   *steps = NIL;
-	ListCell   *cell;
 	char	   *error = NULL;
-	int			n = 0;
 
 	zdu_run(&cancel_wishes, (ZduArg[]) {zdu_int8(node->id), zdu_time(zdu_now())});
 	if (rb != NULL)
@@ -47,11 +44,9 @@ make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
 				 errmsg("runbook \"%s\" cannot be used for node \"%s\"", rb->name, node->name),
 				 errdetail("W1: %s.", error),
 				 errhint("SELECT zdu_set_node('%s', '%s', vars => '{...}')", f->name, node->name)));
-	foreach(cell, steps)
-		array[n++] = *(ZduNewStep *) lfirst(cell);
-	zdu_steps_insert(f, 0, array, n);
+	zdu_steps_insert(f, 0, steps);
 	/* Where nobody can be asked to do it, saying so is doing it. */
-	if (n == 0)
+	if (steps == NIL)
 		zdu_node_rotate(node, attach, "by hand");
 	zdu_set_work_waits(f, true);
 	zdu_notify();

@@ -5,6 +5,7 @@
 #include "api/observe.h"
 
 #include "catalog/pg_type.h"
+#include "core/version.h"
 #include "store/event.h"
 #include "store/node.h"
 #include "store/worker.h"
@@ -52,6 +53,13 @@ see_node(ZduFacts *f, ZduNode *node, const ZduMatch *m)
 	if (m->active == ANSWER_UNKNOWN)
 		return;
 	zdu_node_seen(node, m->version);
+	/* L16: what was left behind is welcome once it is upgraded. */
+	if (node->fenced && m->version != NULL && f->version != NULL && zdu_version_compare(m->version, f->version) == 0)
+	{
+		zdu_event_note(node->name, "fence", "fenced", NULL, "L16", psprintf("seen at %s", m->version));
+		node->fenced = false;
+		node->changed = true;
+	}
 	if (m->active == ANSWER_YES)
 	{
 		/* N18: what detach took out of rotation stays out; otherwise it is ACTIVE. */

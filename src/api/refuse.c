@@ -53,15 +53,6 @@ no(ZduBegin *b, int code, const char *rule, const char *observed, const char *hi
 	b->refusal.hint = hint;
 }
 
-/* Returns the one text that a query gave, NULL if none. */
-static char *
-only_text(void)
-{
-	ZduReader	r = zdu_reader();
-
-	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
-}
-
 static void
 check_adopted(ZduCall *call, ZduBegin *b)
 {
@@ -101,18 +92,17 @@ check_nodes(ZduCall *call, ZduBegin *b)
 	{
 		no(b, ERRCODE_ZDU_REFUSED, "D10", "it has one node: while that is upgraded nobody serves",
 		   psprintf("SELECT zdu_waive('%s', 'D10', 'an outage is agreed')", f->name));
-		b->refusal.allowed = "at least 1 moves and at least 1 stays";
+		b->refusal.allowed = "at least 1 must stay";
 	}
 	else if (f->counts.in_error > 0)
 	{
 		char	   *name;
 
 		zdu_run(&node_in_error, (ZduArg[]) {zdu_int8(f->cluster_id)});
-		name = only_text();
+		name = zdu_first_text();
 		no(b, ERRCODE_ZDU_WRONG_STATE, "L2", psprintf("%s is in ERROR", name),
 		   psprintf("SELECT zdu_remove_node('%s', '%s')", f->name, name));
-		b->refusal.allowed = "no node in ERROR";
-	}
+			}
 	else if (f->serving == 0)
 		no(b, ERRCODE_ZDU_REFUSED, "D14", psprintf("none of %d nodes serves", f->total),
 		   psprintf("SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name));
@@ -139,7 +129,7 @@ check_target(ZduCall *call, ZduBegin *b)
 	if (b->target == NULL)
 	{
 		zdu_run(&newest_release, (ZduArg[]) {zdu_text(f->product), zdu_text(f->version)});
-		b->target = only_text();
+		b->target = zdu_first_text();
 	}
 	if (b->target == NULL && b->runbook != NULL)
 	{
@@ -154,7 +144,7 @@ check_target(ZduCall *call, ZduBegin *b)
 		char	   *node;
 
 		zdu_run(&outdated_node, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(b->target)});
-		node = only_text();
+		node = zdu_first_text();
 		if (node != NULL)
 			no(b, ERRCODE_ZDU_REFUSED, "L19", psprintf("the cluster is at %s; only %s: it is upgraded and joins without upgrade mode", f->version, node),
 			   psprintf("SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name));
@@ -164,7 +154,7 @@ check_target(ZduCall *call, ZduBegin *b)
 		return;
 	}
 	zdu_run(&blocked_release, (ZduArg[]) {zdu_text(f->product), zdu_text(b->target)});
-	if ((b->refusal.observed = only_text()) != NULL)
+	if ((b->refusal.observed = zdu_first_text()) != NULL)
 		no(b, ERRCODE_ZDU_REFUSED, "V6", psprintf("%s is blocked: %s", b->target, b->refusal.observed),
 		   psprintf("SELECT version, blocked FROM zdu.release WHERE product = '%s'", f->product));
 }
@@ -262,7 +252,7 @@ zdu_refuse(const ZduRefusal *r, const char *primary)
 	ereport(ERROR,
 			(errcode(r->code),
 			 errmsg("%s", primary),
-			 r->allowed != NULL ? errdetail("%s: %s; allowed: %s.", r->rule, r->observed, r->allowed) :
+			 r->allowed != NULL ? errdetail("%s: %s; %s.", r->rule, r->observed, r->allowed) :
 			 errdetail("%s: %s.", r->rule, r->observed),
 			 errhint("%s", r->hint)));
 }

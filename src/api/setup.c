@@ -151,12 +151,6 @@ static ZduQuery upsert_release = {
 	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, TEXTOID}
 };
 
-static Datum
-return_text(const char *text)
-{
-	return PointerGetDatum(cstring_to_text(text));
-}
-
 static void
 no_such(const char *what, const char *name, const char *rule, const char *look)
 {
@@ -221,7 +215,7 @@ zdu_set_cluster(PG_FUNCTION_ARGS)
 	}
 	else
 		zdu_leave(&call.session);
-	PG_RETURN_DATUM(return_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 /* N12: in upgrade mode groups are the rollout's. */
@@ -250,11 +244,8 @@ check_group_name(const char *name)
 static char *
 node_group(int64 node_id)
 {
-	ZduReader	r;
-
 	zdu_run(&group_of_node, (ZduArg[]) {zdu_int8(node_id)});
-	r = zdu_reader();
-	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+	return zdu_first_text();
 }
 
 Datum
@@ -299,7 +290,7 @@ zdu_set_node(PG_FUNCTION_ARGS)
 	}
 	else
 		zdu_leave(&call.session);
-	PG_RETURN_DATUM(return_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 Datum
@@ -332,7 +323,7 @@ zdu_remove_node(PG_FUNCTION_ARGS)
 	zdu_set_work_waits(call.f, true);
 	zdu_notify();
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text("removed"));
+	PG_RETURN_TEXT_P(cstring_to_text("removed"));
 }
 
 Datum
@@ -364,7 +355,7 @@ zdu_set_group(PG_FUNCTION_ARGS)
 	if (strcmp(result, "unchanged") != 0)
 		zdu_event_note(NULL, "group", NULL, psprintf("%s %s", name, result), "N12", NULL);
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 Datum
@@ -383,7 +374,7 @@ zdu_drop_group(PG_FUNCTION_ARGS)
 	zdu_run(&delete_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
 	zdu_event_note(NULL, "group", name, "dropped", "N12", NULL);
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text("dropped"));
+	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }
 
 static void
@@ -477,7 +468,7 @@ zdu_set_policy(PG_FUNCTION_ARGS)
 	if (strcmp(result, "unchanged") != 0)
 		zdu_event_note(NULL, "policy", NULL, psprintf("%s %s", name, result), "W1", NULL);
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
 Datum
@@ -499,5 +490,5 @@ zdu_set_release(PG_FUNCTION_ARGS)
 	if (strcmp(result, "unchanged") != 0)
 		zdu_event_note(NULL, "release", NULL, psprintf("%s %s %s", product, version, result), "V6", blocked);
 	zdu_call_end(&call);
-	PG_RETURN_DATUM(return_text(result));
+	PG_RETURN_TEXT_P(cstring_to_text(result));
 }

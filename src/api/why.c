@@ -33,8 +33,8 @@ static ZduQuery steps_in_flight = {
 	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' "
 	"       WHEN s.stage = 'end' THEN 'is being ended' "
 	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' "
-	"       WHEN s.phase = 'soak' THEN 'healthy for ' || (s.hold_for::integer) || ' s?' "
-	"       ELSE s.stage END || CASE WHEN s.attempt > 1 THEN ', attempt ' || s.attempt ELSE '' END, s.started_at, n.name "
+	"       WHEN s.phase = 'soak' THEN 'must stay healthy for ' || s.hold_for || ' s' "
+	"       ELSE CASE s.stage WHEN 'act' THEN 'at work' WHEN 'verify' THEN 'not yet seen to be done' ELSE 'looking' END END || CASE WHEN s.attempt > 1 THEN ', attempt ' || s.attempt ELSE '' END, s.started_at, n.name "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 	"WHERE s.cluster_id = $1 AND (s.state IN ('running', 'unknown') OR (s.state = 'pending' AND s.attempt > 0)) "
 	"AND ($2::text IS NULL OR n.name = $2) ORDER BY s.started_at, s.step_id LIMIT 20",
@@ -118,14 +118,6 @@ put(Answer *a, const char *verdict, const char *rule, const char *subject, const
 		zdu_put_row(a->rsinfo, row);
 }
 
-static char *
-only_text(void)
-{
-	ZduReader	r = zdu_reader();
-
-	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
-}
-
 /* Nothing can happen without somebody to do it: that comes first. */
 static void
 why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
@@ -151,7 +143,7 @@ why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
 	if (listening == 0)
 		return;
 	zdu_run(&missing_programs, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped)});
-	missing = only_text();
+	missing = zdu_first_text();
 	put(a, missing == NULL ? "yes" : "no", "W4", "programs",
 		missing == NULL ? "installed" : psprintf("no worker has the program %s", missing), NULL, NULL,
 		missing == NULL ? NULL : "$ zdu_worker CONNINFO --runbooks DIR");
@@ -164,7 +156,7 @@ why_service(Answer *a, ZduFacts *f)
 	const char *safe = NULL;
 
 	zdu_run(&serving_versions, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	versions = only_text();
+	versions = zdu_first_text();
 	if (f->run == RUN_HELD || f->run == RUN_PAUSED)
 	{
 		bool		undo = f->undo_open > 0 || zdu_run(&undo_since, (ZduArg[]) {zdu_int8(f->upgrade_id)}) > 0;
@@ -186,7 +178,7 @@ put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n)
 		if (v[i].answer != ANSWER_YES && strcmp(v[i].subject, "not_held") == 0)
 		{
 			zdu_run(&held_since, (ZduArg[]) {zdu_int8(f->upgrade_id)});
-			since = only_text();
+			since = zdu_first_text();
 		}
 		/* A held upgrade is told by its reason; the count behind it says nothing more. */
 		if (f->run == RUN_HELD && strcmp(v[i].subject, "failures_left") == 0 && !a->every)
@@ -343,6 +335,9 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 		return;
 	}
 	why_service(a, f);
+	/* Of a run that goes on the line in zdu.status tells what is in flight, not that the budget is used by it. */
+	if (a->rsinfo == NULL && f->run == RUN_RUNNING)
+		why_steps(a, f, node);
 	if (f->upgrade_id != 0)
 		why_take(a, f, node);
 	why_steps(a, f, node);

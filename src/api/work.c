@@ -13,6 +13,7 @@
 #include "api/observe.h"
 #include "api/outcome.h"
 #include "api/sweep.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "funcapi.h"
@@ -22,6 +23,7 @@
 #include "store/worker.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 PG_FUNCTION_INFO_V1(zdu_work);
 
@@ -295,10 +297,7 @@ take_nodes(Exchange *x, int slots)
 	int			n;
 	ZduNode    *nodes;
 	List	   *steps = NIL;
-	ListCell   *cell;
-	ZduNewStep *array;
 	int			taken = 0;
-	int			nsteps = 0;
 
 	if (x->runbook == NULL || !f->driven || (f->run != RUN_RUNNING && f->run != RUN_ROLLING_BACK))
 		return 0;
@@ -322,10 +321,7 @@ take_nodes(Exchange *x, int slots)
 		f->taken++;
 		taken++;
 	}
-	array = palloc(sizeof(ZduNewStep) * (list_length(steps) + 1));
-	foreach(cell, steps)
-		array[nsteps++] = *(ZduNewStep *) lfirst(cell);
-	zdu_steps_insert(f, f->upgrade_id, array, nsteps);
+	zdu_steps_insert(f, f->upgrade_id, steps);
 	zdu_nodes_store(f, nodes, n);
 	return taken;
 }
@@ -409,6 +405,14 @@ decide(Exchange *x)
 	zdu_event_flush(x->call.cluster, upgrade_id, x->call.session.caller);
 }
 
+/* A grant that a crash could take back would be given twice. */
+static void
+ensure_durable(void)
+{
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 Datum
 zdu_work(PG_FUNCTION_ARGS)
 {
@@ -435,5 +439,6 @@ zdu_work(PG_FUNCTION_ARGS)
 	put_held(&x);
 	put_errors(&x);
 	zdu_leave(&x.call.session);
+	ensure_durable();
 	return (Datum) 0;
 }

@@ -221,6 +221,20 @@ static const StepRow step_rows[] = {
 	{"any", ZDU_STEP_NEXT_MAJOR}
 };
 
+/* "2.3.1 to 2.6.0 skips 2.4 and 2.5" */
+static void
+say_skipped(ZduVerdict *v, const char *from, const char *to)
+{
+	long long	major = zdu_version_part(from, 1);
+	long long	first = zdu_version_part(from, 2) + 1;
+	long long	last = zdu_version_part(to, 2) - 1;
+
+	if (first == last)
+		say(v->observed, "%s to %s skips %lld.%lld", from, to, major, first);
+	else
+		say(v->observed, "%s to %s skips %lld.%lld %s %lld.%lld", from, to, major, first, first + 1 == last ? "and" : "to", major, last);
+}
+
 void
 zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *v)
 {
@@ -232,7 +246,7 @@ zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *v)
 	v->subject = "version_path";
 	v->rule = "V2";
 	say(v->observed, "%s to %s", from, to);
-	say(v->allowed, "%s", f->version_step);
+	say(v->allowed, "version_step is %s", f->version_step);
 	for (int i = 0; i < lengthof_table(step_rows); i++)
 		if (strcmp(step_rows[i].version_step, f->version_step) == 0)
 			largest = step_rows[i].largest;
@@ -264,8 +278,14 @@ zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *v)
 	answer(v, known || step <= largest);
 	if (v->answer == ANSWER_YES)
 		return;
-	say(v->observed, step == ZDU_STEP_SKIPS_MINOR ? "%s to %s skips minor versions" :
-		step == ZDU_STEP_NEXT_MINOR ? "%s to %s is another minor version" : "%s to %s is another major version", from, to);
+	if (step == ZDU_STEP_SKIPS_MINOR)
+	{
+		say_skipped(v, from, to);
+		say(v->hint, "SELECT zdu_begin('%s', '%lld.%lld.0') -- first", f->name,
+			(long long) zdu_version_part(from, 1), (long long) zdu_version_part(from, 2) + 1);
+		return;
+	}
+	say(v->observed, step == ZDU_STEP_NEXT_MINOR ? "%s to %s is another minor version" : "%s to %s is another major version", from, to);
 	say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"version_step\": \"any\"}')", f->policy, f->policy);
 }
 
@@ -285,7 +305,8 @@ zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *v)
 		say(v->hint, "SELECT zdu_begin('%s')", f->name);
 		return;
 	}
-	answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0);
+	/* L12: a state that was left standing because nobody is online allows nothing. */
+	answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && f->counts.online > 0);
 	if (v->answer == ANSWER_YES)
 		return;
 	say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);

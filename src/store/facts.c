@@ -205,11 +205,8 @@ zdu_no_such_cluster(const char *name)
 char *
 zdu_cluster_only(void)
 {
-	ZduReader	r;
-
 	zdu_run(&only_cluster, NULL);
-	r = zdu_reader();
-	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+	return zdu_first_text();
 }
 
 ZduFacts *

@@ -250,11 +250,8 @@ zdu_node_find(ZduNode *nodes, int n, int64 id)
 char *
 zdu_node_worst(const ZduFacts *f)
 {
-	ZduReader	r;
-
 	zdu_run(&worst_node, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	r = zdu_reader();
-	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+	return zdu_first_text();
 }
 
 ZduPlanNode *

@@ -16,11 +16,16 @@ static ZduQuery report_elements = {
 	.nargs = 1, .argtypes = {JSONOID}
 };
 
-/* Does `until` hold for all of the evidence?  One no decides; one that cannot tell leaves it open. */
+/*
+ * Does `until` hold for all of the evidence?  One no decides; one that cannot
+ * tell leaves it open.  A look that went wrong tells nothing, but a refused
+ * connection tells that nobody is there.
+ */
 #define ALL_HOLD(seen, path, vars) \
 	"(SELECT CASE WHEN bool_or(NOT q.holds) THEN false WHEN bool_or(q.holds IS NULL) OR count(*) = 0 THEN NULL ELSE true END " \
-	" FROM (SELECT jsonb_path_match(t.e, (" path ")::jsonpath, " vars ", true) AS holds " \
-	"       FROM jsonb_array_elements(CASE jsonb_typeof(" seen ") WHEN 'array' THEN " seen " ELSE jsonb_build_array(" seen ") END) AS t(e)) q)"
+	" FROM (SELECT CASE WHEN m.holds THEN true WHEN t.e ? 'error' AND NOT t.e ? 'refused' THEN NULL ELSE m.holds END AS holds " \
+	"       FROM jsonb_array_elements(CASE jsonb_typeof(" seen ") WHEN 'array' THEN " seen " ELSE jsonb_build_array(" seen ") END) AS t(e) " \
+	"       CROSS JOIN LATERAL (SELECT jsonb_path_match(t.e, (" path ")::jsonpath, " vars ", true) AS holds) m) q)"
 
 static ZduQuery match_reports = {
 	.text =

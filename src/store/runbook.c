@@ -557,13 +557,14 @@ zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 	it = JsonbIteratorInit(guards->val.binary.data);
 	while ((token = JsonbIteratorNext(&it, &e, true)) != WJB_DONE)
 	{
-		JsonbContainer *guard = e.val.binary.data;
+		JsonbContainer *guard;
 		char	   *error = NULL;
 		Frame		frame = {.vars = vars, .every = 1, .phase = "guard", .direction = "forward"};
 		Jsonb	   *look;
 
 		if (token != WJB_ELEM)
 			continue;
+		guard = e.val.binary.data;
 		frame.timeout = get_duration(guard, "timeout", OBSERVE_TIMEOUT);
 		look = make_args(guard, &frame, &error);
 		if (look == NULL)

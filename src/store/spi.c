@@ -271,6 +271,14 @@ zdu_jsonb_array(Jsonb **values, int n)
 	return make_array(d, nulls, n, JSONBOID);
 }
 
+char *
+zdu_first_text(void)
+{
+	ZduReader	r = zdu_reader();
+
+	return zdu_next_row(&r) ? zdu_read_text(&r) : NULL;
+}
+
 ZduReader
 zdu_reader(void)
 {

@@ -90,6 +90,9 @@ typedef struct ZduReader
 	int			column;
 } ZduReader;
 
+/* Returns the first column of the last query's first row as text, NULL if there is none. */
+extern char *zdu_first_text(void);
+
 extern ZduReader zdu_reader(void);
 extern bool zdu_next_row(ZduReader *r);	/* call before the first row too */
 extern char *zdu_read_text(ZduReader *r);	/* any type, by its output function; NULL is NULL */

@@ -247,8 +247,9 @@ zdu_steps_reached(const ZduFacts *f, int64 node_id)
 }
 
 void
-zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const ZduNewStep *steps, int n)
+zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps)
 {
+	int			n = list_length(steps);
 	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
 	char	  **texts = palloc(sizeof(char *) * 4 * (n + 1));
 	double	   *numbers = palloc(sizeof(double) * 4 * (n + 1));
@@ -259,7 +260,7 @@ zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const ZduNewStep *steps, i
 		return;
 	for (int i = 0; i < n; i++)
 	{
-		const ZduNewStep *s = &steps[i];
+		const ZduNewStep *s = list_nth(steps, i);
 
 		ids[i] = s->node_id;
 		ids[n + i] = s->retries;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/stage.h"
+#include "nodes/pg_list.h"
 #include "store/facts.h"
 
 /* Phases in the order in which a node goes through them. */
@@ -85,8 +86,8 @@ extern ZduStep *zdu_steps_failed(const ZduFacts *f, int *n);
  */
 extern ZduPhase zdu_steps_reached(const ZduFacts *f, int64 node_id);
 
-/* Makes steps, after those the node has. */
-extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const ZduNewStep *steps, int n);
+/* Makes steps (a List of ZduNewStep *), after those that their nodes have. */
+extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps);
 
 /*
  * Writes what became of n steps; ords are the places of the reports that tell
