@@ -146,8 +146,9 @@ admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const
 	else if (!(same && node->state == NODE_ACTIVE))
 	{
 		/* Whatever it was, the process that was it is gone. */
-		if (!zdu_node_move(node, NODE_STARTING, false, "joined", false))
-			zdu_node_force(node, NODE_STARTING, false, "N16", "a new process joined");
+		if (node->state == NODE_DRAINING || node->state == NODE_TERMINATING)
+			zdu_node_move(node, NODE_OFFLINE, true, "a new process joined", true);
+		zdu_node_move(node, NODE_STARTING, false, "joined", true);
 	}
 	node->incarnation = incarnation;
 	node->reports = node->changed = true;

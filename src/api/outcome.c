@@ -102,8 +102,10 @@ node_effects(ZduProgress *p, ZduNode *node)
 	/* A wish about rotation changes rotation, not the node. */
 	if (p->step->upgrade_id != 0 && to != NO_STATE)
 	{
-		if (!zdu_node_move(node, (ZduNodeState) to, to == NODE_OFFLINE, NULL, false) && to == NODE_ACTIVE)
-			zdu_node_force(node, NODE_ACTIVE, false, "W6", "observed");
+		/* One that was stopping and is seen to run did not stop. */
+		if (to == NODE_ACTIVE && node->state == NODE_TERMINATING)
+			zdu_node_move(node, NODE_ERROR, false, NULL, true);
+		zdu_node_move(node, (ZduNodeState) to, to == NODE_OFFLINE, NULL, false);
 	}
 	if (p->outcome.state != STEP_SUCCEEDED)
 		return;

@@ -263,6 +263,8 @@ change_grant(FunctionCallInfo fcinfo, const char *function, ZduQuery *query, con
 
 	zdu_call_begin(&call, function, NULL);
 	zdu_check_role(role, "the one to be granted");
+	/* Two at once would meet in the catalog rows of the functions, and one would fail. */
+	zdu_utility("LOCK TABLE zdu.grant IN SHARE ROW EXCLUSIVE MODE");
 	if (zdu_run(query, (ZduArg[]) {zdu_text(role), zdu_text(grant_as)}) > 0)
 	{
 		result = changed;

@@ -29,13 +29,13 @@ PG_FUNCTION_INFO_V1(zdu_work);
 
 #define PROTOCOL 1
 
-/* Verbs follow from stages; whoever runs an action is told its number and token. */
+/* Verbs follow from stages; whoever runs an action is told its number and token, and soak that it is not verify. */
 static ZduQuery all_held = {
 	.text =
 	"SELECT s.epoch || '.' || s.number, n.name, s.phase, s.attempt, "
 	"  CASE s.stage WHEN 'end' THEN 'end' WHEN 'act' THEN 'act' ELSE 'probe' END, "
 	"  a.args || jsonb_build_object('env', (a.args->'env') || jsonb_build_object('ZDU_ATTEMPT', s.attempt::text, "
-	"    'ZDU_TOKEN', s.epoch || '.' || s.number)), "
+	"    'ZDU_TOKEN', s.epoch || '.' || s.number, 'ZDU_PHASE', s.phase)), "
 	"  s.deadline - c.listened "
 	"FROM zdu.step s JOIN zdu.cluster c ON c.cluster_id = s.cluster_id LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 	"CROSS JOIN LATERAL (SELECT CASE WHEN s.stage = 'act' THEN s.act ELSE s.look END AS args) a "
@@ -194,6 +194,8 @@ apply_reports(Exchange *x)
 			progress[k].was_stage = s->view.stage;
 		progress[k].step = s;
 		progress[k].report = m->ord;
+		if (m->evidence != NULL)
+			s->evidence = m->evidence;
 		progress[k].outcome = zdu_stage_advance(&s->view, &m->report, f->listened);
 		s->view.stage = progress[k].outcome.stage;
 		s->view.act_ok = progress[k].outcome.act_ok;

@@ -31,12 +31,18 @@ CROSS JOIN LATERAL (
 	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND s.state IN ('pending', 'running', 'unknown', 'failed')
 ) t
 CROSS JOIN LATERAL (
+	-- D13: a wish to be out of rotation costs its place before a worker has carried it out.
+	SELECT count(*)::integer AS leaving
+	FROM zdu.node d
+	WHERE d.cluster_id = c.cluster_id AND NOT d.attached AND d.state = 'ACTIVE' AND d.in_rotation AND NOT d.taken
+) l
+CROSS JOIN LATERAL (
 	SELECT
 		coalesce(sum(k.n), 0)::integer AS total,
 		coalesce(sum(k.n) FILTER (WHERE k.online), 0)::integer AS online,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE'), 0)::integer AS active,
-		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE' AND k.in_rotation), 0)::integer AS serving,
-		coalesce(sum(k.n) FILTER (WHERE k.state <> 'ACTIVE' OR NOT k.in_rotation OR k.taken), 0)::integer AS unavailable,
+		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE' AND k.in_rotation), 0)::integer - l.leaving AS serving,
+		coalesce(sum(k.n) FILTER (WHERE k.state <> 'ACTIVE' OR NOT k.in_rotation OR k.taken), 0)::integer + l.leaving AS unavailable,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
 		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
@@ -128,7 +134,8 @@ SELECT
 	h.heard,
 	s.phase || CASE s.state WHEN 'running' THEN '' ELSE ' (' || s.state || ')' END AS step,
 	coalesce(s.started_at, n.since) AS since,
-	CASE WHEN h.users > 20 AND h.users > 2 * avg(h.users) FILTER (WHERE n.state = 'ACTIVE') OVER (PARTITION BY n.cluster_id)
+	CASE WHEN h.users > 20 AND h.users > 2 * avg(h.users) FILTER (WHERE n.state = 'ACTIVE') OVER
+			 (PARTITION BY n.cluster_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
 		 AND c.target IS NOT NULL AND n.version = c.target
 		 THEN format('SELECT zdu_detach(%L, %L)', c.name, n.name) END AS hint
 FROM zdu.node n

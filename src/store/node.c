@@ -358,7 +358,8 @@ zdu_node_take(ZduNode *node, bool taken, const char *reason)
 ZduCandidate
 zdu_node_candidate(const ZduNode *node)
 {
-	ZduCandidate c = {node->name, node->state, node->confirmed, node->in_rotation, node->taken};
+	/* D13: a wish to be out costs its place at once, and only once. */
+	ZduCandidate c = {node->name, node->state, node->confirmed, node->in_rotation && node->attached, node->taken};
 
 	return c;
 }

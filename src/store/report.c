@@ -47,7 +47,7 @@ static ZduQuery match_reports = {
 	"  CASE WHEN n.node_id IS NOT NULL AND $5::text IS NOT NULL AND jsonb_typeof(r.seen) = 'object' THEN "
 	"    jsonb_path_query_first(r.seen, $5::jsonpath, v.vars, true) #>> '{}' END, "
 	"  g.ord, CASE WHEN g.ord IS NOT NULL THEN " ALL_HOLD("r.seen", "g.until", "'{}'::jsonb") " END, "
-	"  r.node IS NOT NULL, r.guard IS NOT NULL "
+	"  r.node IS NOT NULL, r.guard IS NOT NULL, left(r.seen::text, 200) "
 	"FROM r "
 	"LEFT JOIN zdu.step s ON s.number = r.number AND s.number > 0 AND s.epoch = r.epoch AND s.cluster_id = $1 "
 	"LEFT JOIN zdu.node n ON r.token IS NULL AND r.guard IS NULL AND n.cluster_id = $1 AND n.name = r.node "
@@ -197,6 +197,7 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 		m->healthy = (ZduAnswer) zdu_read_tristate(&r);
 		names_node = zdu_read_bool(&r);
 		names_guard = zdu_read_bool(&r);
+		m->evidence = zdu_read_text(&r);
 
 		if (m->version != NULL && !zdu_version_parse(m->version, strlen(m->version), &version, &error))
 			m->version = NULL;

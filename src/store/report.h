@@ -20,6 +20,7 @@ typedef struct ZduMatch
 	const char *message;
 	int64		step_id;		/* 0: none */
 	ZduReport	report;			/* of a step */
+	const char *evidence;		/* what it saw, shortened; NULL: nothing */
 	int64		node_id;		/* 0: not an observation */
 	ZduAnswer	active;
 	bool		offline;

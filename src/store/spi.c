@@ -94,7 +94,8 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 	Datum		values[ZDU_MAX_ARGS];
 	char		nulls[ZDU_MAX_ARGS];
 	bool		was_writing = writing;
-	int			rc;
+	MemoryContext caller_memory = CurrentMemoryContext;
+	volatile int rc = 0;
 
 	if (q->plan == NULL)
 	{
@@ -121,6 +122,8 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 		writing = was_writing;
 	}
 	PG_END_TRY();
+	/* SPI leaves its own memory behind, which zdu_leave() frees: answers must outlive it. */
+	MemoryContextSwitchTo(caller_memory);
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", q->text, SPI_result_code_string(rc));
 	return SPI_processed;
@@ -129,8 +132,10 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 void
 zdu_utility(const char *statement)
 {
+	MemoryContext caller_memory = CurrentMemoryContext;
 	int			rc = SPI_execute(statement, false, 0);
 
+	MemoryContextSwitchTo(caller_memory);
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(rc));
 }
