@@ -185,6 +185,20 @@ zdu_release(ZduFacts *f, ZduNode *node)
 	zdu_nodes_dequeue(f, node->id, !arrived);
 }
 
+void
+zdu_enlist(ZduFacts *f, const ZduNode *node)
+{
+	if (!zdu_upgrade_mode(f) || !f->driven || f->resume_to != RUN_RUNNING || node->version == NULL ||
+		zdu_version_compare(node->version, f->original) != 0)
+		return;
+	if (node->queued || node->headed || node->taken)
+		return;
+	zdu_event_note(node->name, "queue", NULL, "forward", "L9", "turned up after the upgrade had begun");
+	zdu_nodes_queue(f, &node->id, 1, false);
+	zdu_set_work_waits(f, true);
+	zdu_notify();
+}
+
 int
 zdu_roll_back(ZduFacts *f, const char *reason)
 {

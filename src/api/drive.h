@@ -29,6 +29,12 @@ extern void zdu_unwind(ZduFacts *f, ZduNode *node);
  */
 extern void zdu_release(ZduFacts *f, ZduNode *node);
 
+/*
+ * Gives a turn to a node that turned up at the original version when the
+ * upgrade had begun already.
+ */
+extern void zdu_enlist(ZduFacts *f, const ZduNode *node);
+
 /* Makes every touched node go back; the number of them. */
 extern int	zdu_roll_back(ZduFacts *f, const char *reason);
 

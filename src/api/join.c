@@ -156,6 +156,7 @@ admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const
 	zdu_node_seen(node, version);
 	zdu_nodes_store(f, node, 1);
 	zdu_node_heard(f, node->id, -1, -1);
+	zdu_enlist(f, node);
 
 	if (f->version == NULL)
 		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(version)});

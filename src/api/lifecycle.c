@@ -5,6 +5,7 @@
 #include "api/api.h"
 
 #include "api/drive.h"
+#include "api/expect.h"
 #include "api/refuse.h"
 #include "catalog/pg_type.h"
 #include "core/plan.h"
@@ -90,15 +91,14 @@ tell_begin(ZduFacts *f, const char *target)
 {
 	ZduReader	r;
 	int			workers = 0;
-	int			limit = zdu_limit_resolve(f->max_unavailable, f->total);
 
 	zdu_run(&workers_listening, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(f->lease)});
 	r = zdu_reader();
 	if (zdu_next_row(&r))
 		workers = zdu_read_int4(&r);
 	ereport(NOTICE,
-			(errmsg("%s %s -> %s: %d nodes, %d at a time; %d worker%s listening", f->name, f->version,
-					target != NULL ? target : "?", f->total, limit, workers, workers == 1 ? "" : "s"),
+			(errmsg("%s %s -> %s: %s; %d worker%s listening", f->name, f->version,
+					target != NULL ? target : "?", zdu_expect_text(f), workers, workers == 1 ? "" : "s"),
 			 workers == 0 && f->driven ? errhint("$ zdu_worker CONNINFO") : 0));
 }
 

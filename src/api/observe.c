@@ -4,6 +4,7 @@
  */
 #include "api/observe.h"
 
+#include "api/drive.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "store/event.h"
@@ -76,6 +77,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	int			nids = 0;
 	int			nnodes;
 	ZduNode    *nodes;
+	bool	   *heard;
 	const char *first_version = NULL;
 
 	for (int i = 0; i < n; i++)
@@ -84,6 +86,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	if (nids == 0)
 		return;
 	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
+	heard = palloc0(sizeof(bool) * (nnodes + 1));
 	for (int i = 0; i < n; i++)
 	{
 		ZduNode    *node;
@@ -92,13 +95,19 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 			continue;
 		node = zdu_node_find(nodes, nnodes, matches[i].node_id);
 		if (matches[i].offline || matches[i].active != ANSWER_UNKNOWN)
-			zdu_node_heard(f, node->id, -1, -1);
+			heard[node - nodes] = true;
 		if (!node->taken)
 			see_node(f, node, &matches[i]);
 		if (first_version == NULL && matches[i].active == ANSWER_YES)
 			first_version = matches[i].version;
 	}
+	/* In the order of ids, as beats do, which do not wait for the cluster's lock. */
+	for (int i = 0; i < nnodes; i++)
+		if (heard[i])
+			zdu_node_heard(f, nodes[i].id, -1, -1);
 	zdu_nodes_store(f, nodes, nnodes);
+	for (int i = 0; i < nnodes; i++)
+		zdu_enlist(f, &nodes[i]);
 	if (f->version == NULL && first_version != NULL)
 		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(first_version)});
 }
@@ -142,7 +151,8 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInf
 
 	if (rb == NULL || rb->active_path == NULL)
 		return;
-	ids = zdu_observations_due(f, only, rb->observe_every, &n, &names);
+	/* Not so rarely that a node would count as unheard only because nobody looked (N4). */
+	ids = zdu_observations_due(f, only, Min(rb->observe_every, f->heartbeat_ttl / 3), &n, &names);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *error = NULL;

@@ -56,12 +56,11 @@ step_title(const ZduStep *s)
 	return s->node != NULL ? psprintf("%s %s", s->node, zdu_phase_name(s->phase)) : pstrdup(zdu_phase_name(s->phase));
 }
 
+/* Short: it stands in zdu.status; what was seen is in the event, in zdu_why and in zdu_log. */
 static char *
 failure_text(const ZduProgress *p)
 {
-	return psprintf("%s failed, attempt %d: %s%s%s", step_title(p->step), p->step->view.attempt,
-					p->outcome.reason != NULL ? p->outcome.reason : "no reason given",
-					p->step->evidence != NULL ? "; saw " : "", p->step->evidence != NULL ? p->step->evidence : "");
+	return psprintf("%s failed, attempt %d", step_title(p->step), p->step->view.attempt);
 }
 
 static void
@@ -71,6 +70,8 @@ note(const ZduProgress *p)
 	const char *phase = zdu_phase_name(s->phase);
 	const char *reason = p->outcome.reason;
 
+	if (p->outcome.state == STEP_FAILED && s->evidence != NULL)
+		reason = psprintf("%s; saw %s", reason, s->evidence);
 	if (p->outcome.state == STEP_RUNNING)
 	{
 		if (p->outcome.stage == STAGE_ACT && p->was_stage != STAGE_ACT)

@@ -30,6 +30,11 @@ static ZduQuery privilege = {
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
+static ZduQuery known_grant = {
+	.text = "SELECT 1 FROM zdu.privilege WHERE $1 = ANY (grants)",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
 static ZduQuery insert_grant = {
 	.text = "INSERT INTO zdu.grant (role, grant_as) VALUES ($1, $2) ON CONFLICT DO NOTHING",
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
@@ -48,8 +53,9 @@ static ZduQuery privilege_statements = {
 	.text =
 	"WITH held AS (SELECT DISTINCT p.name FROM zdu.privilege p JOIN zdu.grant g ON g.grant_as = ANY (p.grants) WHERE g.role = $1), "
 	"object AS (SELECT p.name, 'EXECUTE ON FUNCTION ' || f.oid::regprocedure AS what "
-	"  FROM zdu.privilege p JOIN pg_proc f ON f.pronamespace = 'pg_catalog'::regnamespace AND f.prokind <> 'a' "
-	"    AND (f.proname = p.name OR (p.name = 'zdu_version' AND starts_with(f.proname::text, 'zdu_version_'))) "
+	"  FROM zdu.privilege p JOIN pg_proc f ON f.pronamespace = 'pg_catalog'::regnamespace "
+	"    AND (f.proname = p.name OR (p.name = 'zdu_version' AND "
+	"      (starts_with(f.proname::text, 'zdu_version_') OR f.proargtypes[0] = 'zdu_version'::regtype))) "
 	"  UNION ALL SELECT p.name, 'SELECT ON TABLE ' || p.name FROM zdu.privilege p WHERE starts_with(p.name, 'zdu.') "
 	"  UNION ALL SELECT 'zdu_version', 'USAGE ON TYPE zdu_version') "
 	"SELECT CASE WHEN h.name IS NOT NULL THEN format('GRANT %s TO %I', o.what, $1) ELSE format('REVOKE %s FROM %I', o.what, $1) END "
@@ -263,6 +269,12 @@ change_grant(FunctionCallInfo fcinfo, const char *function, ZduQuery *query, con
 
 	zdu_call_begin(&call, function, NULL);
 	zdu_check_role(role, "the one to be granted");
+	if (zdu_run(&known_grant, (ZduArg[]) {zdu_text(grant_as)}) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is no grant", grant_as),
+				 errdetail("L22: viewer, operator, approver, worker, node, admin, force and waive are."),
+				 errhint("SELECT name, grants FROM zdu.help")));
 	/* Two at once would meet in the catalog rows of the functions, and one would fail. */
 	zdu_utility("LOCK TABLE zdu.grant IN SHARE ROW EXCLUSIVE MODE");
 	if (zdu_run(query, (ZduArg[]) {zdu_text(role), zdu_text(grant_as)}) > 0)

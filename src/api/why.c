@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 
+#include "api/expect.h"
 #include "api/refuse.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -93,7 +94,7 @@ static ZduQuery log_lines = {
 	"SELECT * FROM (SELECT coalesce(s.ended_at, s.started_at), n.name, s.phase, s.attempt, l.line "
 	"  FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id JOIN zdu.cluster c ON c.cluster_id = s.cluster_id "
 	"  CROSS JOIN LATERAL (SELECT t.line, t.ord FROM string_to_table(rtrim(s.log, E'\\n'), E'\\n') WITH ORDINALITY AS t(line, ord) "
-	"    UNION ALL SELECT 'saw ' || s.evidence::text, 1000000 WHERE s.state = 'failed' OR s.log IS NOT NULL) l "
+	"    UNION ALL SELECT 'saw ' || s.evidence::text, 1000000 WHERE s.state IN ('failed', 'cancelled') OR s.log IS NOT NULL) l "
 	"  WHERE c.name = $1 AND s.started_at IS NOT NULL AND ($2::text IS NULL OR n.name = $2) "
 	"  ORDER BY s.started_at DESC, s.step_id DESC, l.ord DESC LIMIT $3) x(at, node, step, attempt, line) ",
 	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, INT8OID}
@@ -254,16 +255,16 @@ why_act(Answer *a, const ZduCall *call, const char *only)
 	int			n = 0;
 	const char *named = only != NULL ? psprintf(", node => '%s'", only) : "";
 
-	if (f->run == RUN_HELD && zdu_may(caller, "zdu_retry", f))
+	int			nfailed;
+	ZduStep    *failed = zdu_steps_failed(f, &nfailed);
+
+	if ((f->run == RUN_HELD || nfailed > 0) && zdu_may(caller, "zdu_retry", f))
 		put(a, "act", NULL, only != NULL ? psprintf("mend %s", only) : "mend", "then try again what failed", NULL, NULL,
 			psprintf("SELECT zdu_retry('%s'%s)", f->name, named));
 	if (f->run == RUN_PAUSED && zdu_may(caller, "zdu_resume", f))
 		put(a, "act", NULL, "resume", "paused by a person", NULL, NULL, psprintf("SELECT zdu_resume('%s')", f->name));
-	if (zdu_upgrade_mode(f) && strcmp(f->rollback, "allow") == 0 && (f->run == RUN_HELD || only != NULL) && zdu_may(caller, "zdu_rollback", f))
+	if (zdu_upgrade_mode(f) && strcmp(f->rollback, "allow") == 0 && (f->run == RUN_HELD || nfailed > 0) && zdu_may(caller, "zdu_rollback", f))
 	{
-		int			nfailed;
-		ZduStep    *failed = zdu_steps_failed(f, &nfailed);
-
 		for (int i = 0; i < nfailed; i++)
 			if (failed[i].node != NULL && (only == NULL || strcmp(only, failed[i].node) == 0))
 				put(a, "act", NULL, psprintf("give up %s", failed[i].node), psprintf("back to %s, the others go on", f->original), NULL, NULL,
@@ -293,8 +294,8 @@ why_act(Answer *a, const ZduCall *call, const char *only)
 			if (a->first == NULL)
 				a->first = psprintf("SELECT zdu_finalize('%s')", f->name);
 		}
-		else if (a->first == NULL && !f->driven)
-			a->first = pstrdup(v.observed);
+		else if (v.answer != ANSWER_YES && f->taken == 0 && n == 0 && f->run == RUN_RUNNING && !zdu_nodes_queued(f))
+			put(a, "no", v.rule, "finalize", pstrdup(v.observed), pstrdup(v.allowed), NULL, f->driven ? NULL : pstrdup(v.hint));
 	}
 }
 
@@ -311,7 +312,7 @@ why_begin(Answer *a, ZduCall *call, const char *target)
 	{
 		const char *row[] = {
 			"yes", NULL, "may begin",
-			psprintf("%s -> %s: %d nodes, %d at a time", f->version, b.target, f->total, zdu_limit_resolve(f->max_unavailable, f->total)),
+			psprintf("%s -> %s: %s", f->version, b.target, zdu_expect_text(f)),
 			NULL, NULL, psprintf("SELECT zdu_begin('%s', '%s')", f->name, b.target)
 		};
 

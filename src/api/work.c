@@ -185,9 +185,14 @@ apply_reports(Exchange *x)
 		if (k == nsteps)
 			continue;
 		s = &steps[k];
-		/* Since the look without the lock it may have ended. */
+		/* Since the look without the lock it may have ended, or been granted to somebody else. */
 		if (s->state != STEP_RUNNING && s->state != STEP_UNKNOWN)
 			continue;
+		if (s->number != m->number)
+		{
+			zdu_report_stale(m);
+			continue;
+		}
 		if (progress[k].step != NULL && progress[k].outcome.state != STEP_RUNNING)
 			continue;
 		if (progress[k].step == NULL)
@@ -392,6 +397,9 @@ decide(Exchange *x)
 	zdu_guards_apply(f, x->matches, x->nmatches, x->reports);
 	if (swept || !x->due.known)
 		sweep_steps(f);
+	/* D12: what was seen just now counts before anything more is taken. */
+	if (swept || x->nmatches > 0)
+		f = x->call.f = zdu_facts_load(x->call.cluster);
 	fill(x);
 	zdu_drive(&x->call);
 	/* What was decided just now may have made work. */

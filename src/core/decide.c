@@ -186,7 +186,7 @@ budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 	if (f->unheard > 0)
 	{
 		v->rule = "D12";
-		say(v->hint, "SELECT zdu_declare_down('%s', node, 'reason') -- %d unheard, see zdu.node_status", f->name, f->unheard);
+		say(v->hint, "SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, f->unheard_node != NULL ? f->unheard_node : "...");
 	}
 	else
 		say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s' AND state <> 'ACTIVE'", f->name);

@@ -68,6 +68,7 @@ typedef struct ZduFacts
 	int			serving;
 	int			unavailable;
 	int			unheard;
+	const char *unheard_node;	/* the first of them; NULL: none */
 	int			confirmed_offline;
 	int			taken;
 	int			at_original;

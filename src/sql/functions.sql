@@ -6,6 +6,14 @@ LANGUAGE C VOLATILE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'zdu_clock';
 COMMENT ON FUNCTION zdu_clock() IS 'The time that zdu goes by: clock_timestamp(), moved by the superuser-only setting zdu.clock_offset in tests.';
 
+CREATE FUNCTION zdu_expected(
+	cluster text
+)
+RETURNS interval
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'zdu_expected';
+COMMENT ON FUNCTION zdu_expected(text) IS 'How long one node of a cluster takes: the mean of those done last, else what the runbook expects of its phases; NULL: neither is known.';
+
 CREATE FUNCTION zdu_limit(
 	max_unavailable text,
 	total integer

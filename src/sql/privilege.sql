@@ -45,6 +45,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_log', '{viewer,operator,approver,admin}', false),
 	('zdu_transitions', '{viewer,operator,approver,admin}', false),
 	('zdu_clock', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_expected', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_limit', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_version', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.status', '{viewer,operator,approver,admin,worker}', false),

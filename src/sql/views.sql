@@ -46,6 +46,8 @@ CROSS JOIN LATERAL (
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
 		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
+		(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND (o.state <> 'ACTIVE' OR NOT o.in_rotation OR o.taken)
+			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
 		coalesce(sum(k.n) FILTER (WHERE k.version IS NULL AND k.online), 0)::integer AS unseen,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.original), 0)::integer AS at_original,
@@ -98,16 +100,9 @@ SELECT
 	END AS display
 FROM zdu.cluster_facts f
 LEFT JOIN LATERAL (
-	-- Nodes still to come, in rounds of as many as may be away at once, at the mean pace of those that are done.
-	SELECT date_trunc('second', ceil((f.total - f.done)::numeric / greatest(zdu_limit(f.max_unavailable, f.total), 1)) * avg(d.took)) AS eta
-	FROM (
-		SELECT max(s.ended_at) - min(s.started_at) AS took
-		FROM zdu.step s
-		WHERE s.upgrade_id = f.upgrade_id AND s.node_id IS NOT NULL AND s.direction = 'forward'
-		GROUP BY s.node_id
-		HAVING bool_and(s.state IN ('succeeded', 'skipped'))
-	) d
-	WHERE f.run = 'running' AND f.total > f.done
+	-- Nodes still to come, in rounds of as many as may be away at once.
+	SELECT date_trunc('second', ceil((f.total - f.done)::numeric / zdu_limit(f.max_unavailable, f.total)) * zdu_expected(f.name)) AS eta
+	WHERE f.run = 'running' AND f.kind = 'driven' AND f.total > f.done
 ) e ON true
 ORDER BY f.run IS DISTINCT FROM 'held', f.run IS NULL, f.name;
 COMMENT ON VIEW zdu.status IS 'How the clusters are, held ones first: state, run, versions, done and serving of all nodes, eta (NULL: no history yet), what it waits for';
@@ -118,7 +113,7 @@ COMMENT ON COLUMN zdu.status.original IS 'version at begin';
 COMMENT ON COLUMN zdu.status.target IS 'version it goes to';
 COMMENT ON COLUMN zdu.status.done IS 'nodes at the target and soaked, of all';
 COMMENT ON COLUMN zdu.status.serving IS 'nodes ACTIVE and in rotation, of all';
-COMMENT ON COLUMN zdu.status.eta IS 'time left, from the nodes that are done; NULL: not known';
+COMMENT ON COLUMN zdu.status.eta IS 'time left, by zdu_expected; NULL: not known';
 COMMENT ON COLUMN zdu.status.waits_for IS 'what it waits for, or why it is held';
 COMMENT ON COLUMN zdu.status.display IS 'the state in one line (L21)';
 
@@ -177,3 +172,51 @@ COMMENT ON COLUMN zdu.timeline.rule IS 'the rule it comes from';
 COMMENT ON COLUMN zdu.timeline.reason IS 'what was seen, or the reason given';
 COMMENT ON COLUMN zdu.timeline.caller IS 'the role that called';
 COMMENT ON COLUMN zdu.timeline.session_role IS 'the session_user';
+
+-- The views that zdu itself reads show columns of its tables: what those say holds here.
+COMMENT ON COLUMN zdu.node_vars.vars IS 'name and value';
+DO $$
+DECLARE
+	col record;
+BEGIN
+	FOR col IN
+		SELECT DISTINCT ON (v.view, a.attname) v.view, a.attname, col_description(b.attrelid, b.attnum) AS meaning
+		FROM (VALUES ('zdu.cluster_facts'::regclass, '{zdu.cluster,zdu.policy,zdu.upgrade}'::regclass[]),
+					 ('zdu.current_policy', '{zdu.policy}'),
+					 ('zdu.node_vars', '{zdu.node}')) AS v (view, tables)
+		JOIN pg_attribute a ON a.attrelid = v.view AND col_description(a.attrelid, a.attnum) IS NULL
+		CROSS JOIN LATERAL unnest(v.tables) WITH ORDINALITY AS t (relation, ord)
+		JOIN pg_attribute b ON b.attrelid = t.relation AND b.attname = a.attname AND b.attnum > 0
+		ORDER BY v.view, a.attname, t.ord
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', col.view, col.attname, col.meaning);
+	END LOOP;
+END
+$$;
+COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
+COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
+COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
+COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';
+COMMENT ON COLUMN zdu.cluster_facts.tasks_open IS 'finalization tasks that are not done';
+COMMENT ON COLUMN zdu.cluster_facts.tasks_failed IS 'finalization tasks that failed';
+COMMENT ON COLUMN zdu.cluster_facts.undo_open IS 'steps that undo the preparation and are not done';
+COMMENT ON COLUMN zdu.cluster_facts.total IS 'nodes: all';
+COMMENT ON COLUMN zdu.cluster_facts.online IS 'nodes: not confirmed OFFLINE, or stopped by zdu itself';
+COMMENT ON COLUMN zdu.cluster_facts.active IS 'nodes: ACTIVE';
+COMMENT ON COLUMN zdu.cluster_facts.serving IS 'nodes: ACTIVE and in rotation';
+COMMENT ON COLUMN zdu.cluster_facts.unavailable IS 'nodes: not serving, or taken (D12)';
+COMMENT ON COLUMN zdu.cluster_facts.in_error IS 'nodes: in ERROR';
+COMMENT ON COLUMN zdu.cluster_facts.unheard IS 'nodes: OFFLINE, not confirmed';
+COMMENT ON COLUMN zdu.cluster_facts.confirmed_offline IS 'nodes: OFFLINE, confirmed';
+COMMENT ON COLUMN zdu.cluster_facts.taken IS 'nodes: with steps of the upgrade in flight';
+COMMENT ON COLUMN zdu.cluster_facts.unseen IS 'nodes: online, at a version not yet seen';
+COMMENT ON COLUMN zdu.cluster_facts.at_original IS 'nodes: at the original version';
+COMMENT ON COLUMN zdu.cluster_facts.at_target IS 'nodes: at the target';
+COMMENT ON COLUMN zdu.cluster_facts.done IS 'nodes: at the target, with nothing in flight';
+COMMENT ON COLUMN zdu.cluster_facts.upgraded IS 'nodes: at another version than the original';
+COMMENT ON COLUMN zdu.cluster_facts.upgraded_online IS 'nodes: at another version than the original, and online';
+COMMENT ON COLUMN zdu.cluster_facts.versions_online IS 'how many versions the online nodes run';
+COMMENT ON COLUMN zdu.cluster_facts.lowest_online IS 'the lowest of them';
+COMMENT ON COLUMN zdu.cluster_facts.highest_online IS 'the highest of them';
+COMMENT ON COLUMN zdu.cluster_facts.versions_known IS 'how many versions all nodes were last seen at';
+COMMENT ON COLUMN zdu.cluster_facts.lowest_known IS 'the lowest of them';

@@ -17,7 +17,7 @@
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"one_waived, before_open, tasks_open, tasks_failed, undo_open, " \
-	"total, online, active, serving, unavailable, in_error, unheard, confirmed_offline, taken, unseen, at_original, at_target, done, " \
+	"total, online, active, serving, unavailable, in_error, unheard, unheard_node, confirmed_offline, taken, unseen, at_original, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known " \
 	"FROM zdu.cluster_facts "
 
@@ -129,6 +129,7 @@ read_counts(ZduFacts *f, ZduReader *r)
 	f->unavailable = zdu_read_int4(r);
 	f->counts.in_error = zdu_read_int4(r);
 	f->unheard = zdu_read_int4(r);
+	f->unheard_node = zdu_read_text(r);
 	f->confirmed_offline = zdu_read_int4(r);
 	f->taken = zdu_read_int4(r);
 	f->counts.unseen = zdu_read_int4(r);

@@ -12,7 +12,7 @@
 
 #define NODE_COLUMNS \
 	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, " \
-	"stuck, turn IS NOT NULL, coalesce(heading = 'back', false) FROM zdu.node "
+	"stuck, turn IS NOT NULL, coalesce(heading = 'back', false), heading IS NOT NULL FROM zdu.node "
 
 static ZduQuery node_by_name = {
 	.text = NODE_COLUMNS "WHERE cluster_id = $1 AND name = $2",
@@ -33,7 +33,7 @@ static ZduQuery nodes_all = {
 static ZduQuery nodes_next = {
 	.text =
 	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, "
-	"stuck, true, coalesce(heading = 'back', false) "
+	"stuck, true, coalesce(heading = 'back', false), heading IS NOT NULL "
 	"FROM ((SELECT 0 AS class, * FROM zdu.node "
 	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) "
 	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3) "
@@ -182,6 +182,7 @@ read_nodes(uint64 rows, int *n)
 		node->stuck = zdu_read_bool(&r);
 		node->queued = zdu_read_bool(&r);
 		node->back = zdu_read_bool(&r);
+		node->headed = zdu_read_bool(&r);
 	}
 	return nodes;
 }

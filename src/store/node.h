@@ -28,6 +28,7 @@ typedef struct ZduNode
 	bool		stuck;
 	bool		queued;			/* it has a turn */
 	bool		back;			/* heading back to the original */
+	bool		headed;			/* heading anywhere; without a turn: given up, or interrupted */
 	bool		changed;		/* differs from what is stored */
 	bool		moved;			/* its state does: `since` starts anew */
 } ZduNode;

@@ -35,7 +35,7 @@ static ZduQuery match_reports = {
 	"    CASE WHEN x.e->>'token' ~ '^[0-9]{1,9}[.][0-9]{1,18}$' THEN split_part(x.e->>'token', '.', 1)::bigint END AS epoch, "
 	"    CASE WHEN x.e->>'token' ~ '^[0-9]{1,9}[.][0-9]{1,18}$' THEN split_part(x.e->>'token', '.', 2)::bigint END AS number "
 	"  FROM jsonb_array_elements($2) WITH ORDINALITY AS x(e, ord) WHERE jsonb_typeof(x.e) = 'object') "
-	"SELECT r.ord, r.token, r.verb, r.state, coalesce(jsonb_typeof(r.seen) IN ('object', 'array'), false), "
+	"SELECT r.ord, r.token, r.number, r.verb, r.state, coalesce(jsonb_typeof(r.seen) IN ('object', 'array'), false), "
 	"  coalesce(r.seen->>'ended' = 'true', false), "
 	"  s.step_id, coalesce(s.worker = $3 AND s.incarnation = $4, false), s.state, "
 	"  CASE WHEN r.verb = 'probe' AND r.state = 'done' AND s.until IS NOT NULL AND jsonb_typeof(r.seen) IN ('object', 'array') THEN "
@@ -62,6 +62,12 @@ refuse(ZduMatch *m, const char *sqlstate, const char *message)
 {
 	m->sqlstate = sqlstate;
 	m->message = message;
+}
+
+void
+zdu_report_stale(ZduMatch *m)
+{
+	refuse(m, ZDU_SQLSTATE_STALE_TOKEN, "W5: the token is stale, the step is somebody else's by now");
 }
 
 Jsonb *
@@ -179,6 +185,7 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 		ZduVersionError error;
 
 		m->token = zdu_read_text(&r);
+		m->number = zdu_read_int8(&r);
 		verb = zdu_read_text(&r);
 		state = zdu_read_text(&r);
 		seen = zdu_read_bool(&r);
@@ -211,7 +218,7 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 			else if (m->report.kind == REPORT_LOOKED && m->report.ok && !seen)
 				refuse(m, "22023", "evidence is not an object or an array of objects");
 			else if (m->step_id == 0 || (open && !mine))
-				refuse(m, ZDU_SQLSTATE_STALE_TOKEN, "W5: the token is stale, the step is somebody else's by now");
+				zdu_report_stale(m);
 			else if (!open)
 				m->step_id = 0;	/* said before, or ended meanwhile: the same answer again */
 		}

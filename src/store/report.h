@@ -18,6 +18,7 @@ typedef struct ZduMatch
 	const char *token;			/* as given; NULL: an observation or a guard */
 	const char *sqlstate;		/* NULL: good */
 	const char *message;
+	int64		number;			/* of the token: which grant of the step it is about */
 	int64		step_id;		/* 0: none */
 	ZduReport	report;			/* of a step */
 	const char *evidence;		/* what it saw, shortened; NULL: nothing */
@@ -43,6 +44,9 @@ typedef struct ZduObservePaths
  * ERROR 22P02 or 22023 if the whole is no JSON array.
  */
 extern Jsonb *zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n);
+
+/* Refuses a report: its step was granted anew since. */
+extern void zdu_report_stale(ZduMatch *m);
 
 /*
  * Finds what the reports are about and evaluates their evidence, before any

@@ -510,6 +510,29 @@ undo_of(JsonbContainer *task)
 	return &JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL))->root;
 }
 
+/*
+ * The step that undoes a task; NULL without *error: nothing to undo.  Where
+ * `undo` does not say how its effect is seen, undone is what the task's own
+ * look no longer finds.
+ */
+static ZduNewStep *
+make_undo(const ZduFacts *f, JsonbContainer *task, Jsonb *vars, char **error)
+{
+	JsonbContainer *undo = undo_of(task);
+	ZduNewStep *s = undo == NULL ? NULL : make_step(f, undo, PHASE_UNDO, 0, false, vars, error);
+	ZduNewStep *done;
+
+	if (s == NULL || get(undo, "until") != NULL || get(undo, "probe") != NULL)
+		return s;
+	if ((done = make_step(f, task, PHASE_UNDO, 0, false, vars, error)) == NULL)
+		return NULL;
+	s->look = done->look;
+	s->until = psprintf("!(%s)", done->until);
+	if (done->programs != NULL)
+		s->programs = s->programs == NULL ? done->programs : psprintf("%s %s", s->programs, done->programs);
+	return s;
+}
+
 List *
 zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error)
 {
@@ -531,11 +554,12 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 
 		if (token != WJB_ELEM)
 			continue;
-		task = phase == PHASE_UNDO ? undo_of(e.val.binary.data) : e.val.binary.data;
-		if (task == NULL)
-			continue;
-		if ((s = make_step(f, task, phase, 0, false, vars, error)) == NULL)
+		task = e.val.binary.data;
+		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, error);
+		if (*error != NULL)
 			return NIL;
+		if (s == NULL)
+			continue;
 		/* What was prepared is undone in reverse. */
 		steps = phase == PHASE_UNDO ? lcons(s, steps) : lappend(steps, s);
 	}

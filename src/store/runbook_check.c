@@ -411,7 +411,7 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 				bad(c, "is not an object");
 			check_object(c, v->val.binary.data,
 						 kind == KEY_PHASES ? AT_NODE :
-						 kind == KEY_PHASE ? AT_PHASE | AT_SPEC :
+						 kind == KEY_PHASE || kind == KEY_UNDO ? AT_PHASE | AT_SPEC :
 						 kind == KEY_OBSERVE ? AT_OBSERVE | AT_SPEC : AT_SPEC);
 			break;
 		case KEY_TASKS:
@@ -458,7 +458,8 @@ check_together(Check *c, JsonbContainer *object, int places)
 
 	if ((places & AT_PHASE) != 0)
 	{
-		acts = get(object, "only") == NULL &&
+		/* What undo undoes can be seen by the look of the task itself. */
+		acts = get(object, "only") == NULL && strstr(c->place, ".undo") == NULL &&
 			(strcmp(driver, "exec") == 0 || strcmp(driver, "sql") == 0 || get(object, "method") != NULL);
 		/* W6: success is what was observed. */
 		if (acts && get(object, "until") == NULL && get(object, "probe") == NULL)

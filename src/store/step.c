@@ -13,7 +13,7 @@ static const char *const phase_names[ZDU_PHASES] = {
 };
 
 #define STEP_COLUMNS \
-	"s.step_id, s.upgrade_id, s.node_id, n.name, s.phase, s.direction = 'back', s.state, s.stage, s.attempt, s.attempts, " \
+	"s.step_id, s.number, s.upgrade_id, s.node_id, n.name, s.phase, s.direction = 'back', s.state, s.stage, s.attempt, s.attempts, " \
 	"s.retry_delay, s.act IS NOT NULL, s.force IS NOT NULL, s.hold_for, s.holds_since, s.deadline, s.not_before, s.act_ok, " \
 	"s.vars->>'version', left(s.evidence::text, 200) "
 
@@ -177,6 +177,7 @@ read_steps(uint64 rows, int *n)
 		ZduStep    *s = &steps[*n];
 
 		s->id = zdu_read_int8(&r);
+		s->number = zdu_read_int8(&r);
 		s->upgrade_id = zdu_read_int8(&r);
 		s->node_id = zdu_read_int8(&r);
 		s->node = zdu_read_text(&r);

@@ -34,6 +34,7 @@ extern ZduPhase zdu_phase_of(const char *name); /* ZDU_PHASES: none */
 typedef struct ZduStep
 {
 	int64		id;
+	int64		number;			/* of the token of the last grant; 0: none yet */
 	int64		upgrade_id;		/* 0: attach or detach */
 	int64		node_id;		/* 0: a step of the cluster */
 	const char *node;
