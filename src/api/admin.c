@@ -38,8 +38,11 @@ static ZduQuery insert_waiver = {
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
+/* Nobody holds them from now on; what may still run is waited out. */
 static ZduQuery void_tokens = {
-	.text = "UPDATE zdu.step SET state = 'unknown', not_before = CASE WHEN stage = 'act' THEN deadline END WHERE state = 'running' AND look IS NOT NULL"
+	.text = "UPDATE zdu.step SET state = 'unknown', worker = NULL, incarnation = NULL, "
+	"not_before = CASE WHEN state = 'unknown' THEN not_before WHEN stage IN ('act', 'end') THEN deadline END "
+	"WHERE state IN ('running', 'unknown') AND look IS NOT NULL"
 };
 
 static ZduQuery lock_clusters = {

@@ -270,7 +270,7 @@ zdu_drive(ZduCall *call)
 		f = zdu_facts_settle(f);
 	}
 	else if (f->upgrade_id != 0 && f->run == RUN_RUNNING && strcmp(f->finalize, "auto") == 0 &&
-			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && !zdu_nodes_queued(f))
+			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->counts.online > 0 && f->taken == 0 && !zdu_nodes_queued(f))
 	{
 		zdu_end_mode(f, f->highest_online, RUN_COMPLETED, "finalized by itself");
 		f = zdu_facts_settle(f);

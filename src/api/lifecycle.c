@@ -457,7 +457,8 @@ zdu_finalize(PG_FUNCTION_ARGS)
 	zdu_decide_finalize(f, zdu_node_worst(f), &v);
 	if (v.answer != ANSWER_YES)
 	{
-		bool		may_force = force && f->state == CLUSTER_MIXED && f->taken == 0 && f->counts.in_error == 0 &&
+		bool		may_force = force && f->state == CLUSTER_MIXED && f->taken == 0 &&
+			zdu_transition_find(ZDU_UPGRADE, f->run, RUN_FINALIZING) != NULL && f->counts.in_error == 0 &&
 			f->counts.upgraded_online > 0 && strcmp(f->early_end, "force") == 0 && zdu_has_grant(call.session.caller, "force");
 
 		if (f->state == CLUSTER_MIXED && force && !may_force)

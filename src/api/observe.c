@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "store/event.h"
 #include "store/node.h"
+#include "store/vars.h"
 #include "store/worker.h"
 #include "utils/builtins.h"
 

@@ -369,7 +369,7 @@ zdu_drop_group(PG_FUNCTION_ARGS)
 	check_group_name(name);
 	check_group_change(call.f);
 	if (zdu_run(&group_exists, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) == 0)
-		no_such("group", name, "N11", psprintf("SELECT DISTINCT node_group FROM zdu.node -- of cluster %s", cluster));
+		no_such("group", name, "N11", "SELECT name FROM zdu.node_group");
 	zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), zdu_text_array(NULL, 0)});
 	zdu_run(&delete_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
 	zdu_event_note(NULL, "group", name, "dropped", "N12", NULL);

@@ -98,11 +98,11 @@ zdu_decide_room(const ZduFacts *f)
 bool
 zdu_decide_costs(const ZduCandidate *c)
 {
-	if (c->taken || c->state == NODE_ERROR)
+	if (c->taken)
 		return false;
 	if (c->state == NODE_OFFLINE)
 		return !c->confirmed;
-	return c->in_rotation;
+	return c->state == NODE_ACTIVE && c->in_rotation;
 }
 
 static void
@@ -305,17 +305,20 @@ zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *v)
 		say(v->hint, "SELECT zdu_begin('%s')", f->name);
 		return;
 	}
+	/* On the way back all nodes may still be at the new version. */
+	if (f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK || f->run == RUN_FINALIZING)
+	{
+		v->rule = "L13";
+		answer(v, false);
+		say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
+		say(v->observed, "it is %s", zdu_state_name(ZDU_UPGRADE, f->run));
+		return;
+	}
 	/* L12: a state that was left standing because nobody is online allows nothing. */
 	answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && f->counts.online > 0);
 	if (v->answer == ANSWER_YES)
 		return;
 	say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
-	if (f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK || f->run == RUN_FINALIZING)
-	{
-		v->rule = "L13";
-		say(v->observed, "it is %s", zdu_state_name(ZDU_UPGRADE, f->run));
-		return;
-	}
 	if (f->counts.online == 0)
 	{
 		v->rule = "L12";
@@ -342,8 +345,18 @@ static void
 say(char *where, const char *format,...)
 {
 	va_list		ap;
+	int			wanted;
+	int			kept = ZDU_TEXT_SIZE - 1;
 
 	va_start(ap, format);
-	vsnprintf(where, ZDU_TEXT_SIZE, format, ap);
+	wanted = vsnprintf(where, ZDU_TEXT_SIZE, format, ap);
 	va_end(ap);
+	if (wanted < ZDU_TEXT_SIZE)
+		return;
+	/* Evidence may hold any character: half of one would be no text. */
+	while (kept > 0 && ((unsigned char) where[kept - 1] & 0xC0) == 0x80)
+		kept--;
+	if (kept > 0 && (unsigned char) where[kept - 1] >= 0xC0)
+		kept--;
+	where[kept] = '\0';
 }

@@ -76,7 +76,8 @@ looked(const ZduStageView *s, const ZduReport *r, double now)
 	if (r->until == ANSWER_UNKNOWN)
 		return late ? attempt_failed(s, now, "cannot tell whether it is done") : o;
 
-	if (s->stage == STAGE_LOOK)
+	/* What held at the first look, but not for long enough, was not done by us: it is still to be acted on. */
+	if (!late && (s->stage == STAGE_LOOK || (s->has_act && s->act_ok == ANSWER_UNKNOWN)))
 	{
 		o.stage = s->has_act ? STAGE_ACT : STAGE_VERIFY;
 		return o;

@@ -54,7 +54,10 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.help', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.current_policy', '{viewer,operator,approver,admin}', false),
 	('zdu.cluster', '{viewer,operator,approver,admin,worker}', false),
-	('zdu.upgrade', '{viewer,operator,approver,admin,worker}', false);
+	('zdu.upgrade', '{viewer,operator,approver,admin,worker}', false),
+	('zdu.release', '{viewer,operator,approver,admin}', false),
+	('zdu.runbook', '{viewer,operator,approver,admin}', false),
+	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 
 CREATE VIEW zdu.help AS
 SELECT

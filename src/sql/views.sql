@@ -207,6 +207,7 @@ COMMENT ON COLUMN zdu.cluster_facts.serving IS 'nodes: ACTIVE and in rotation';
 COMMENT ON COLUMN zdu.cluster_facts.unavailable IS 'nodes: not serving, or taken (D12)';
 COMMENT ON COLUMN zdu.cluster_facts.in_error IS 'nodes: in ERROR';
 COMMENT ON COLUMN zdu.cluster_facts.unheard IS 'nodes: OFFLINE, not confirmed';
+COMMENT ON COLUMN zdu.cluster_facts.unheard_node IS 'the name of one of them';
 COMMENT ON COLUMN zdu.cluster_facts.confirmed_offline IS 'nodes: OFFLINE, confirmed';
 COMMENT ON COLUMN zdu.cluster_facts.taken IS 'nodes: with steps of the upgrade in flight';
 COMMENT ON COLUMN zdu.cluster_facts.unseen IS 'nodes: online, at a version not yet seen';

@@ -70,6 +70,15 @@ zdu_report_stale(ZduMatch *m)
 	refuse(m, ZDU_SQLSTATE_STALE_TOKEN, "W5: the token is stale, the step is somebody else's by now");
 }
 
+/* Of a valid JSON text the first character tells what it is. */
+static bool
+is_array(Datum json)
+{
+	char	   *value = TextDatumGetCString(json);
+
+	return value[strspn(value, " \t\r\n")] == '[';
+}
+
 Jsonb *
 zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 {
@@ -79,6 +88,12 @@ zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 	JsonbParseState *state = NULL;
 	JsonbValue	none = {.type = jbvNull};
 
+	if (!is_array(reports_json))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the reports are not a JSON array"),
+				 errdetail("W5: nothing was changed."),
+				 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_work'")));
 	rows = zdu_look(&report_elements, (ZduArg[]) {zdu_datum(reports_json, false)});
 	texts = palloc(sizeof(char *) * (rows + 1));
 	r = zdu_reader();

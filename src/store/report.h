@@ -41,7 +41,7 @@ typedef struct ZduObservePaths
  * Turns the reports (a JSON array) into jsonb, element by element: one that
  * cannot be (too large, a NUL character, ...) becomes null and gets an error
  * in errors[], an array of as many elements as there are reports (*n).
- * ERROR 22P02 or 22023 if the whole is no JSON array.
+ * ERROR 22023 if the whole is no JSON array.
  */
 extern Jsonb *zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n);
 

@@ -25,17 +25,6 @@ static ZduQuery newest_runbook = {
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
-static ZduQuery node_vars = {
-	.text = "SELECT vars FROM zdu.node_vars WHERE node_id = $1",
-	.nargs = 1, .argtypes = {INT8OID}
-};
-
-static ZduQuery cluster_vars = {
-	.text = "SELECT vars || jsonb_build_object('cluster', name, 'original', coalesce(original, version)::text, "
-	"'target', coalesce(target, version)::text, 'version', coalesce(target, version)::text) FROM zdu.cluster WHERE cluster_id = $1",
-	.nargs = 1, .argtypes = {INT8OID}
-};
-
 static ZduQuery insert_guard = {
 	.text = "INSERT INTO zdu.guard (upgrade_id, ord, look, until, every, failures) VALUES ($1, $2, $3, $4, $5, $6)",
 	.nargs = 6, .argtypes = {INT8OID, INT4OID, JSONBOID, TEXTOID, FLOAT8OID, INT4OID}
@@ -333,19 +322,6 @@ zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars)
 		if (token == WJB_ELEM && zdu_var_value(vars, e.val.string.val, e.val.string.len, 0) == NULL)
 			return pnstrdup(e.val.string.val, e.val.string.len);
 	return NULL;
-}
-
-Jsonb *
-zdu_vars_load(const ZduFacts *f, int64 node_id)
-{
-	ZduReader	r;
-
-	if (node_id != 0)
-		zdu_run(&node_vars, (ZduArg[]) {zdu_int8(node_id)});
-	else
-		zdu_run(&cluster_vars, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	r = zdu_reader();
-	return zdu_next_row(&r) ? zdu_read_jsonb(&r) : NULL;
 }
 
 static double

@@ -60,7 +60,4 @@ extern void zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 up
 /* Returns the args of an observation of a node, or NULL and *error. */
 extern Jsonb *zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error);
 
-/* Returns the merged variables of a node, or (id 0) of the cluster. */
-extern Jsonb *zdu_vars_load(const ZduFacts *f, int64 node_id);
-
 #endif							/* ZDU_RUNBOOK_H */

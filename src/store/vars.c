@@ -6,12 +6,24 @@
 
 #include <ctype.h>
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789_"
 #define VALUE_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-:/@+=,%~?&{}"
+
+static ZduQuery node_vars = {
+	.text = "SELECT vars FROM zdu.node_vars WHERE node_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery cluster_vars = {
+	.text = "SELECT vars || jsonb_build_object('cluster', name, 'original', coalesce(original, version)::text, "
+	"'target', coalesce(target, version)::text, 'version', coalesce(target, version)::text) FROM zdu.cluster WHERE cluster_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
 
 static const char *const builtins[] = {
 	"cluster", "node", "address", "node_group", "zone", "role", "version", "original", "target"
@@ -56,7 +68,7 @@ has_setting(const char *conninfo, const char *word)
 
 	for (const char *p = conninfo; *p != '\0'; p++)
 		if (pg_strncasecmp(p, word, n) == 0 && (p == conninfo || !isalnum((unsigned char) p[-1])) &&
-			p[n + strspn(p + n, " ")] == '=')
+			p[n + strspn(p + n, " \t\r\n\v\f")] == '=')
 			return true;
 	return false;
 }
@@ -333,4 +345,17 @@ zdu_vars_set(Jsonb *vars, const char *name, const char *value)
 		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &v : NULL);
 	}
 	return JsonbValueToJsonb(result);
+}
+
+Jsonb *
+zdu_vars_load(const ZduFacts *f, int64 node_id)
+{
+	ZduReader	r;
+
+	if (node_id != 0)
+		zdu_run(&node_vars, (ZduArg[]) {zdu_int8(node_id)});
+	else
+		zdu_run(&cluster_vars, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	return zdu_next_row(&r) ? zdu_read_jsonb(&r) : NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "store/facts.h"
 #include "utils/jsonb.h"
 
 /*
@@ -41,5 +42,8 @@ extern int	zdu_vars_list_length(Jsonb *document, Jsonb *vars);
 
 /* Returns vars with one text value set. */
 extern Jsonb *zdu_vars_set(Jsonb *vars, const char *name, const char *value);
+
+/* Returns the merged variables of a node, or (id 0) of the cluster. */
+extern Jsonb *zdu_vars_load(const ZduFacts *f, int64 node_id);
 
 #endif							/* ZDU_VARS_H */

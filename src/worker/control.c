@@ -23,6 +23,7 @@
 #define NOTIFIED_PAUSE	0.005	/* many workers hear the same: they need not ask at the same time */
 #define ERROR_PAUSE		1.0
 #define LEASE_SHARE		0.9		/* how much of a lease is used */
+#define POLLS_A_LEASE	4		/* how often it is asked for before it is over */
 #define LEAVE_WITHIN	4.5
 
 typedef enum Question
@@ -235,6 +236,7 @@ take_answer(Cluster *cluster, const PGresult *result)
 		double		lease = field_number(result, row, ROW_LEASE, INFINITY);
 
 		cluster->lease_until = fmin(cluster->lease_until, cluster->asked + lease * LEASE_SHARE);
+		cluster->due = fmin(cluster->due, cluster->asked + zdu_jitter(lease / POLLS_A_LEASE));
 		if (strcmp(PQgetvalue(result, row, ROW_VERB), "error") == 0)
 			take_error(cluster, result, row);
 	}
