@@ -1,0 +1,323 @@
+/*
+ * decide_test.c
+ *	  Promise: the predicates answer as the rules say, name their rule, and
+ *	  give a command that helps.  Prints TAP.
+ */
+#include <string.h>
+
+#include "core/decide.h"
+#include "core/plan.h"
+#include "tap.h"
+
+/* Five nodes that serve, one by one; an upgrade from 1.0 to 1.1 is running. */
+static ZduFacts
+base(void)
+{
+	ZduFacts	f = {0};
+
+	f.name = "shop";
+	f.product = "shop";
+	f.policy = "default";
+	f.version = f.original = "1.0";
+	f.target = "1.1";
+	f.state = CLUSTER_MIXED;
+	f.version_step = "next_minor";
+	f.max_unavailable = "1";
+	f.upgrade_id = 1;
+	f.run = RUN_RUNNING;
+	f.total = f.serving = f.counts.online = 5;
+	f.adopted = f.prepared = true;
+	return f;
+}
+
+/* ---- may it be taken? ---- */
+
+#define SERVES {"app1", NODE_ACTIVE, false, true, false}
+
+typedef struct TakeCase
+{
+	const char *rule;			/* that the refusal names, or that allows it */
+	const char *claim;
+	const char *max_unavailable;
+	int			total;
+	int			serving;
+	int			unavailable;
+	int			unheard;
+	ZduCandidate node;
+	bool		allowed;
+} TakeCase;
+
+static const TakeCase takes[] = {
+	{"D10", "one of five may be away", "1", 5, 5, 0, 0, SERVES, true},
+	{"D10", "and not a second one", "1", 5, 4, 1, 0, SERVES, false},
+	{"D10", "33% of 3 is one", "33%", 3, 3, 0, 0, SERVES, true},
+	{"D10", "and not two", "33%", 3, 2, 1, 0, SERVES, false},
+	{"D10", "33% of 2 is one", "33%", 2, 2, 0, 0, SERVES, true},
+	{"D10", "of two, one stays even with 100%", "100%", 2, 1, 1, 0, SERVES, false},
+	{"D11", "a budget that others overdrew is not drawn further", "2", 5, 2, 3, 0, SERVES, false},
+	{"D12", "one in ERROR is away already and adds nothing", "1", 5, 4, 1, 0, {"app1", NODE_ERROR, false, true, false}, true},
+	{"D12", "nor does one that is confirmed OFFLINE", "1", 5, 4, 1, 0, {"app1", NODE_OFFLINE, true, true, false}, true},
+	{"D12", "nor one out of rotation", "1", 5, 4, 1, 0, {"app1", NODE_ACTIVE, false, false, false}, true},
+	{"D12", "nor one that drains of itself", "1", 5, 4, 1, 0, {"app1", NODE_DRAINING, false, true, false}, true},
+	{"D12", "not even to an overdrawn budget", "1", 5, 2, 3, 0, {"app1", NODE_ERROR, false, true, false}, true},
+	{"D12", "one that is merely unheard needs a free place besides", "1", 5, 4, 1, 1, {"app1", NODE_OFFLINE, false, true, false}, false},
+	{"D12", "with one it may be taken", "2", 5, 4, 1, 1, {"app1", NODE_OFFLINE, false, true, false}, true},
+	{"D12", "somebody unheard keeps the others from being taken", "1", 5, 4, 1, 1, SERVES, false},
+	{"N2", "one that is STARTING is not there yet", "3", 5, 4, 1, 0, {"app1", NODE_STARTING, false, true, false}, false},
+	{"N2", "one that is TERMINATING is not gone yet", "3", 5, 4, 1, 0, {"app1", NODE_TERMINATING, false, true, false}, false},
+	{"D14", "the last one that serves stays", "2", 5, 1, 0, 0, SERVES, false},
+	{"D14", "the last but one may go", "2", 5, 2, 0, 0, SERVES, true},
+	{"D14", "one that does not serve may go even when nobody serves", "1", 5, 0, 5, 0, {"app1", NODE_ERROR, false, true, false}, true},
+	{"D14", "a cluster of one is not taken", "1", 1, 1, 0, 0, SERVES, false}
+};
+
+/* The one that says no, or NULL. */
+static const ZduVerdict *
+refusal(const ZduVerdict *v, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (v[i].answer != ANSWER_YES)
+			return &v[i];
+	return NULL;
+}
+
+static void
+test_takes(void)
+{
+	for (int i = 0; i < lengthof(takes); i++)
+	{
+		const TakeCase *t = &takes[i];
+		ZduFacts	f = base();
+		ZduVerdict	v[ZDU_PREDICATES];
+		const ZduVerdict *no;
+		bool		allowed;
+		int			n;
+
+		f.max_unavailable = t->max_unavailable;
+		f.total = t->total;
+		f.serving = t->serving;
+		f.unavailable = t->unavailable;
+		f.unheard = t->unheard;
+		n = zdu_decide_take(&f, &t->node, v, &allowed);
+		no = refusal(v, n);
+		ok(allowed == t->allowed && allowed == (no == NULL), t->rule, "%s: %s%s%s", t->claim, allowed ? "yes" : "no, ",
+		   no != NULL ? no->observed : "", n == ZDU_PREDICATES ? "" : " (a predicate is missing)");
+		if (no != NULL)
+			ok(strstr(no->hint, "SELECT ") == no->hint && no->observed[0] != '\0', "L22", "%s: the refusal says what was observed and what helps: %s",
+			   t->claim, no->hint);
+	}
+}
+
+/* ---- what does not depend on the node ---- */
+
+typedef struct GateCase
+{
+	const char *rule;
+	const char *claim;
+	const char *subject;		/* the predicate that says no */
+	bool		budget;			/* it stands in the way of a detach by hand too */
+	bool		adopted;
+	ZduRun		run;
+	int			failures;
+	bool		prepared;
+} GateCase;
+
+static const GateCase gates[] = {
+	{"N4", "a database that was restored or cloned grants nothing", "adopted", true, false, RUN_RUNNING, 0, true},
+	{"L22", "a paused upgrade takes nothing", "not_paused", false, true, RUN_PAUSED, 0, true},
+	{"D11", "a held one neither", "not_held", false, true, RUN_HELD, 0, true},
+	{"D11", "nor one whose failures are spent", "failures_left", false, true, RUN_RUNNING, 1, true},
+	{"D8", "nor one that is not prepared", "prepared", false, true, RUN_RUNNING, 0, false}
+};
+
+static void
+test_gates(void)
+{
+	for (int i = 0; i < lengthof(gates); i++)
+	{
+		const GateCase *g = &gates[i];
+		ZduCandidate node = SERVES;
+		ZduFacts	f = base();
+		ZduVerdict	v[ZDU_PREDICATES];
+		const ZduVerdict *no;
+		bool		allowed;
+		int			n;
+
+		f.adopted = g->adopted;
+		f.run = g->run;
+		f.failures = g->failures;
+		f.prepared = g->prepared;
+		n = zdu_decide_take(&f, NULL, v, &allowed);
+		no = refusal(v, n);
+		ok(!allowed && no != NULL && strcmp(no->subject, g->subject) == 0 && strcmp(no->rule, g->rule) == 0 && no->hint[0] != '\0',
+		   g->rule, "%s: %s", g->claim, no != NULL ? no->observed : "");
+		zdu_decide_detach(&f, &node, v, &allowed);
+		ok(allowed == !g->budget, "D13", "%s; a detach by hand: %s", g->claim, allowed ? "yes" : "no");
+	}
+}
+
+static void
+test_detach(void)
+{
+	ZduCandidate node = SERVES;
+	ZduFacts	f = base();
+	ZduVerdict	v[ZDU_PREDICATES];
+	bool		allowed;
+
+	zdu_decide_detach(&f, &node, v, &allowed);
+	ok(allowed, "D13", "a detach by hand has the place that an upgrade would have");
+	f.unavailable = 1;
+	f.serving = 4;
+	zdu_decide_detach(&f, &node, v, &allowed);
+	ok(!allowed, "D13", "and not a second one");
+	ok(zdu_decide_room(&f) == 0, "D10", "there is no room then");
+	f.unavailable = 3;
+	ok(zdu_decide_room(&f) == 0, "D11", "an overdrawn budget has no room, and not less");
+	f.max_unavailable = "4";
+	ok(zdu_decide_room(&f) == 1, "D10", "four of five leave room for one beside three");
+
+	f = base();
+	f.total = f.serving = 1;
+	f.one_waived = true;
+	zdu_decide_take(&f, &node, v, &allowed);
+	ok(allowed, "D10", "a cluster of one may be taken where that is waived");
+}
+
+/* ---- which step is safe? ---- */
+
+static const struct
+{
+	const char *rule;
+	const char *policy;
+	const char *from;
+	const char *to;
+	const char *min_version;
+	bool		known;
+	bool		allowed;
+}			steps[] = {
+	{"V2", "next_minor", "7.5.3", "7.6.2", NULL, false, true},
+	{"V2", "next_minor", "7.5.3", "7.7.2", NULL, false, false},
+	{"V2", "next_minor", "7.9", "7.10", NULL, false, true},
+	{"V2", "next_minor", "7.9", "8.0", NULL, false, false},
+	{"V2", "any", "7.9", "8.0", NULL, false, true},
+	{"V2", "any", "7.9", "9.0", NULL, false, false},
+	{"V2", "next_minor", "7.9", "8.0", NULL, true, true},
+	{"V2", "next_minor", "7.4", "7.5", "7.5", false, false},
+	{"V2", "next_minor", "7.5", "7.6", "7.5", false, true},
+	{"V2", "patch", "7.5", "7.6", NULL, false, false},
+	{"V2", "same_major", "7.5", "7.9", NULL, false, true},
+	{"V2", "same_major", "7.5", "8.0", NULL, false, false},
+	{"V2", "listed", "7.5", "7.6", NULL, false, false},
+	{"V5", "patch", "0.48.1", "0.48.3", NULL, false, true},
+	{"V5", "listed", "0.48.1", "0.48.3", NULL, false, true},
+	{"V5", "next_minor", "7.4.1", "7.4.2", "7.5", false, true},
+	{"V7", "any", "7.6", "7.5", NULL, false, false},
+	{"V7", "any", "7.6.1", "7.6.0", NULL, false, false},
+	{"V7", "any", "8.0", "7.9", NULL, true, false},
+	{"V7", "any", "7.6", "7.6-rc.1", NULL, false, false}
+};
+
+static void
+test_steps(void)
+{
+	for (int i = 0; i < lengthof(steps); i++)
+	{
+		ZduFacts	f = base();
+		ZduVerdict	v;
+
+		f.version = steps[i].from;
+		f.version_step = steps[i].policy;
+		f.min_version = steps[i].min_version;
+		zdu_decide_step(&f, steps[i].to, steps[i].known, &v);
+		ok((v.answer == ANSWER_YES) == steps[i].allowed && strcmp(v.rule, steps[i].rule) == 0 &&
+		   (v.answer == ANSWER_YES || v.hint[0] != '\0'),
+		   steps[i].rule, "%s to %s under %s%s%s%s: %s", steps[i].from, steps[i].to, steps[i].policy,
+		   steps[i].known ? ", listed" : "", steps[i].min_version != NULL ? ", from " : "",
+		   steps[i].min_version != NULL ? steps[i].min_version : "", v.answer == ANSWER_YES ? "yes" : "no");
+	}
+}
+
+/* ---- may it be finalized? ---- */
+
+static const struct
+{
+	const char *rule;
+	const char *claim;
+	int			upgrade;
+	ZduRun		run;
+	ZduClusterState state;
+	int			online;
+	int			in_error;
+	int			taken;
+	bool		allowed;
+}			ends[] = {
+	{"L9", "all nodes at the new version", 1, RUN_RUNNING, CLUSTER_READY_TO_RUN_UPGRADE_TASKS, 5, 0, 0, true},
+	{"L9", "also when it is paused", 1, RUN_PAUSED, CLUSTER_READY_TO_RUN_UPGRADE_TASKS, 5, 0, 0, true},
+	{"L9", "not while MIXED", 1, RUN_RUNNING, CLUSTER_MIXED, 5, 0, 0, false},
+	{"L9", "not while a node is in flight", 1, RUN_RUNNING, CLUSTER_READY_TO_RUN_UPGRADE_TASKS, 5, 0, 1, false},
+	{"L4", "not without an upgrade", 0, RUN_RUNNING, CLUSTER_STABLE, 5, 0, 0, false},
+	{"L11", "not with a node in ERROR", 1, RUN_RUNNING, CLUSTER_MIXED, 5, 1, 0, false},
+	{"L12", "not when all nodes are OFFLINE, though the state has stayed", 1, RUN_RUNNING, CLUSTER_READY_TO_RUN_UPGRADE_TASKS, 0, 0, 0, false},
+	{"L13", "not while it rolls back, though no node has gone back yet", 1, RUN_ROLLING_BACK, CLUSTER_READY_TO_RUN_UPGRADE_TASKS, 5, 0, 0, false},
+	{"L13", "not twice", 1, RUN_FINALIZING, CLUSTER_RUNNING_UPGRADE_TASKS, 5, 0, 0, false}
+};
+
+static void
+test_ends(void)
+{
+	for (int i = 0; i < lengthof(ends); i++)
+	{
+		ZduFacts	f = base();
+		ZduVerdict	v;
+
+		f.upgrade_id = ends[i].upgrade;
+		f.run = ends[i].run;
+		f.state = ends[i].state;
+		f.counts.online = ends[i].online;
+		f.counts.in_error = ends[i].in_error;
+		f.taken = ends[i].taken;
+		zdu_decide_finalize(&f, NULL, &v);
+		ok((v.answer == ANSWER_YES) == ends[i].allowed && strcmp(v.rule, ends[i].rule) == 0 && (ends[i].allowed || v.hint[0] != '\0'),
+		   ends[i].rule, "%s: %s%s", ends[i].claim, ends[i].allowed ? "yes" : "no, ", v.observed);
+	}
+}
+
+/* ---- texts have an end ---- */
+
+static void
+test_texts(void)
+{
+	char		reason[ZDU_TEXT_SIZE * 2];
+	ZduFacts	f = base();
+	ZduVerdict	v[ZDU_PREDICATES];
+	const ZduVerdict *no;
+	bool		allowed;
+	bool		whole = true;
+
+	for (int shift = 0; shift < 3; shift++)
+	{
+		int			n = 0;
+
+		memset(reason, 'x', (size_t) shift);
+		for (n = shift; n < ZDU_TEXT_SIZE + 9; n += 3)
+			memcpy(reason + n, "\xe2\x82\xac", 4);
+		f.run = RUN_HELD;
+		f.held_reason = reason;
+		no = refusal(v, zdu_decide_take(&f, NULL, v, &allowed));
+		whole &= no != NULL && strlen(no->observed) < ZDU_TEXT_SIZE && strncmp(no->observed, reason, strlen(no->observed)) == 0 &&
+			(strlen(no->observed) - (size_t) shift) % 3 == 0 && strlen(no->observed) > ZDU_TEXT_SIZE - 5;
+	}
+	ok(whole, "L22", "a reason that is too long is cut between characters, never inside one");
+}
+
+int
+main(void)
+{
+	test_takes();
+	test_gates();
+	test_detach();
+	test_steps();
+	test_ends();
+	test_texts();
+	return tap_end();
+}
