@@ -1,6 +1,6 @@
 -- Promise: a driven upgrade takes every node through the phases in order, keeps nodes serving, and undoes its preparation once in every ending.
 BEGIN;
-SELECT plan(50);
+SELECT plan(52);
 \ir sim.psql
 
 -- A whole roll.
@@ -103,6 +103,14 @@ SELECT sim.drive_until('crash', $$ sim.node('crash', 'app1') = 'ACTIVE 1.1.0' $$
 SELECT is(sim.drive('crash', 'completed', 'w2'), 'completed', 'W4: another worker finishes the roll');
 SELECT is(sim.acts('crash', ''), 'prepare task unprepare', 'D8: after the crash of a worker the preparation is undone once');
 SELECT is_empty($$ SELECT node, action FROM sim.act WHERE cluster = 'crash' GROUP BY 1, 2 HAVING count(*) > 1 $$, 'W4: and no action was done twice');
+
+-- An undo that does not say how its effect is seen is done when the preparation is not seen any more.
+SELECT sim.make('plain', 2, '{}', '{"before": [{"exec": "svc", "args": ["prepare"], "until": "$.prepared == true",
+                                                "undo": {"exec": "svc", "args": ["unprepare"]}}]}');
+SELECT zdu_begin('plain', '1.1.0'), sim.drive_until('plain', $$ sim.step('plain', '') IS NULL $$), zdu_cancel('plain');
+SELECT is(sim.drive('plain', 'cancelled') || ' ' || sim.acts('plain', ''), 'cancelled prepare unprepare', 'D8: an undo without a look of its own is carried out too');
+SELECT is((SELECT until FROM zdu.step JOIN zdu.cluster c USING (cluster_id) WHERE c.name = 'plain' AND phase = 'undo'), '!($.prepared == true)',
+          'W6: and seen by the look of what it undoes');
 
 -- A preparation that fails holds the upgrade before the first node.
 SELECT sim.break('broken', '', 'prepare'), pg_temp.prepared('broken');
