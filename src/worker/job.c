@@ -19,6 +19,7 @@
 #define PAUSE_GROWTH	1.5
 #define DEFAULT_EVERY	1.0
 #define DEFAULT_TIMEOUT	300.0
+#define LAST_LOOK		5.0		/* what a look has at least, the deadline being over */
 
 typedef enum JobState
 {
@@ -234,7 +235,12 @@ on_look_due(uv_timer_t *timer)
 static void
 limit_calls(ZduJob *job)
 {
-	double		until = fmin(job->begun + args_number(job, "timeout", DEFAULT_TIMEOUT), job->deadline);
+	double		over = job->begun + args_number(job, "timeout", DEFAULT_TIMEOUT);
+	double		until = fmin(over, job->deadline);
+
+	/* What an action that was ended at its deadline brought about is still looked at. */
+	if (job->state == JOB_LOOKING)
+		until = fmin(over, fmax(until, job->begun + LAST_LOOK));
 
 	uv_timer_start(&job->timer, on_timeout, fmin(fmax(0, until - zdu_now()), 1e6) * 1000, 0);
 }
