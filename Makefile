@@ -30,7 +30,7 @@ MODULE_big = zdu
 CORE_OBJS = src/core/version.o src/core/fsm.o src/core/stage.o src/core/decide.o src/core/plan.o
 STORE_OBJS = src/store/spi.o src/store/soft.o src/store/event.o src/store/instance.o src/store/facts.o \
 	src/store/node.o src/store/step.o src/store/worker.o src/store/report.o \
-	src/store/vars.o src/store/runbook.o src/store/runbook_check.o
+	src/store/document.o src/store/vars.o src/store/runbook.o src/store/runbook_check.o
 API_OBJS = src/api/version.o src/api/privilege.o src/api/drive.o src/api/refuse.o src/api/setup.o \
 	src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
 	src/api/node.o src/api/outcome.o src/api/observe.o src/api/expect.o src/api/work.o src/api/why.o src/api/protect.o
@@ -49,7 +49,7 @@ SCRIPTS_built = src/worker/zdu_worker
 WORKER_OBJS = src/client/connect.o src/client/options.o \
 	src/worker/child.o src/worker/control.o src/worker/driver.o src/worker/driver_exec.o \
 	src/worker/driver_haproxy.o src/worker/driver_http.o src/worker/driver_sql.o \
-	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/log.o \
+	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/keep.o src/worker/log.o \
 	src/worker/loop.o src/worker/main.o src/worker/notify.o src/worker/programs.o \
 	src/worker/report.o src/worker/text.o
 WORKER_LIBS = libuv libcurl jansson

@@ -185,6 +185,31 @@ zdu_release(ZduFacts *f, ZduNode *node)
 	zdu_nodes_dequeue(f, node->id, !arrived);
 }
 
+/* How long a detached node is left alone before somebody looks whether it is still out. */
+#define REASSERT_AFTER 10.0
+
+void
+zdu_reassert_detached(ZduFacts *f, ZduRunbook *rb)
+{
+	int			nids;
+	int64	   *ids = rb == NULL ? NULL : zdu_steps_to_reassert(f, REASSERT_AFTER, &nids);
+	int			n;
+	ZduNode    *nodes;
+
+	if (rb == NULL || nids == 0)
+		return;
+	nodes = zdu_nodes_by_id(ids, nids, &n);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *error = NULL;
+		List	   *steps = zdu_runbook_steps(rb, f, &nodes[i], PHASE_ISOLATE, PHASE_ISOLATE, false,
+											  nodes[i].version != NULL ? nodes[i].version : f->version, &error);
+
+		if (error == NULL)
+			zdu_steps_insert(f, 0, steps);
+	}
+}
+
 void
 zdu_enlist(ZduFacts *f, const ZduNode *node)
 {

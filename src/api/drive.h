@@ -35,6 +35,9 @@ extern void zdu_release(ZduFacts *f, ZduNode *node);
  */
 extern void zdu_enlist(ZduFacts *f, const ZduNode *node);
 
+/* Makes the steps by which workers see to it that detached nodes stay out (W2). */
+extern void zdu_reassert_detached(ZduFacts *f, ZduRunbook *rb);
+
 /* Makes every touched node go back; the number of them. */
 extern int	zdu_roll_back(ZduFacts *f, const char *reason);
 

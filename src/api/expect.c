@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/plan.h"
+#include "store/document.h"
 #include "store/runbook.h"
 #include "utils/builtins.h"
 

@@ -82,6 +82,13 @@ refuse(Beat *b, int code, const char *message, const char *detail)
 	b->command = NULL;
 }
 
+static void
+refuse_unknown(Beat *b, const char *cluster)
+{
+	refuse(b, ERRCODE_UNDEFINED_OBJECT, psprintf("node \"%s\" of cluster \"%s\" does not exist", b->node != NULL ? b->node : "", cluster),
+		   "N5: a node is registered by zdu_set_node or zdu_join");
+}
+
 /* Reads what is known of each node and decides what its beat comes to.  Returns the number to store quickly. */
 static int
 match(const ZduCall *call, Beat *beats, int n, int *quick, bool *any_locked, double *listened)
@@ -114,8 +121,7 @@ match(const ZduCall *call, Beat *beats, int n, int *quick, bool *any_locked, dou
 		late = zdu_read_bool(&r);
 
 		if (b->id == 0)
-			refuse(b, ERRCODE_UNDEFINED_OBJECT, psprintf("node \"%s\" of cluster \"%s\" does not exist", b->node != NULL ? b->node : "", call->cluster),
-				   "N5: a node is registered by zdu_set_node or zdu_join");
+			refuse_unknown(b, call->cluster);
 		else if (b->state != NULL && zdu_state_of(ZDU_NODE, b->state) == ZDU_STATE_NONE)
 			refuse(b, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is no state of a node", b->state),
 				   "N1: STARTING, ACTIVE, DRAINING, TERMINATING, OFFLINE and ERROR are");
@@ -189,7 +195,13 @@ beat_locked(ZduCall *call, Beat *beats, int n)
 
 		if (!b->locked)
 			continue;
-		node = zdu_node_find(nodes, nnodes, b->id);
+		node = zdu_node_seek(nodes, nnodes, b->id);
+		if (node == NULL)
+		{
+			refuse_unknown(b, call->cluster);
+			b->locked = false;
+			continue;
+		}
 		state = b->state != NULL ? zdu_state_of(ZDU_NODE, b->state) : (int) node->state;
 		if (node->incarnation != NULL && b->incarnation != NULL && strcmp(node->incarnation, b->incarnation) != 0)
 		{

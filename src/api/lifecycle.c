@@ -115,6 +115,7 @@ zdu_begin(PG_FUNCTION_ARGS)
 	ZduBegin	b;
 	ZduReader	r;
 	int64		upgrade_id;
+	char	   *error = NULL;
 
 	if (cluster == NULL)
 		cluster = zdu_refuse_unnamed("zdu_begin");
@@ -146,7 +147,10 @@ zdu_begin(PG_FUNCTION_ARGS)
 	if (b.runbook != NULL)
 	{
 		queue_all(f, b.target);
-		zdu_steps_insert(f, upgrade_id, b.before);
+		/* Only now is {version} the target. */
+		zdu_steps_insert(f, upgrade_id, zdu_runbook_cluster_steps(b.runbook, f, PHASE_BEFORE, &error));
+		if (error != NULL)
+			elog(ERROR, "the preparation of cluster \"%s\" passed its check: %s", f->name, error);
 		zdu_runbook_guards(b.runbook, f, upgrade_id);
 		zdu_set_work_waits(f, true);
 		zdu_notify();

@@ -94,7 +94,10 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 
 		if (matches[i].sqlstate != NULL || matches[i].node_id == 0)
 			continue;
-		node = zdu_node_find(nodes, nnodes, matches[i].node_id);
+		/* Since the look without the lock it may have been removed. */
+		node = zdu_node_seek(nodes, nnodes, matches[i].node_id);
+		if (node == NULL)
+			continue;
 		if (matches[i].offline || matches[i].active != ANSWER_UNKNOWN)
 			heard[node - nodes] = true;
 		if (!node->taken)

@@ -70,6 +70,9 @@ note(const ZduProgress *p)
 	const char *phase = zdu_phase_name(s->phase);
 	const char *reason = p->outcome.reason;
 
+	/* A wish that is found fulfilled is no event. */
+	if (s->upgrade_id == 0 && p->outcome.state == STEP_SUCCEEDED && p->was_stage == STAGE_LOOK)
+		return;
 	if (p->outcome.state == STEP_FAILED && s->evidence != NULL)
 		reason = psprintf("%s; saw %s", reason, s->evidence);
 	if (p->outcome.state == STEP_RUNNING)
@@ -124,34 +127,34 @@ abort_drain(ZduFacts *f, ZduProgress *p, ZduNode *node)
 	zdu_unwind(f, node);
 }
 
-static void
+/* Returns whether the whole upgrade was rolled back for it: then nodes in memory are out of date. */
+static bool
 failed_step(ZduFacts *f, ZduProgress *p, ZduNode *node)
 {
 	const ZduStep *s = p->step;
 
 	if (s->upgrade_id == 0 || s->upgrade_id != f->upgrade_id)
-		return;
+		return false;
 	if (node == NULL)
 	{
 		zdu_upgrade_hold(f, s->phase == PHASE_AFTER ? "L15" : "D8", failure_text(p));
-		return;
+		return false;
 	}
 	if (!s->back && (s->phase == PHASE_ISOLATE || s->phase == PHASE_DRAIN))
 	{
 		abort_drain(f, p, node);
-		return;
+		return false;
 	}
 	zdu_upgrade_set_failures(f, f->failures + 1);
 	if (f->failures <= f->max_failures)
-		return;
+		return false;
 	if (!s->back && f->run == RUN_RUNNING && strcmp(f->on_failure, "rollback") == 0)
 	{
-		/* The nodes in memory are stored first: rolling back reads them. */
-		zdu_nodes_store(f, node, 1);
 		zdu_roll_back(f, failure_text(p));
-		return;
+		return true;
 	}
 	zdu_upgrade_hold(f, s->back ? "L23" : "D11", failure_text(p));
+	return false;
 }
 
 /*
@@ -238,7 +241,15 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, Jsonb *reports)
 		ZduNode    *node = p->step->node_id != 0 ? zdu_node_find(nodes, nnodes, p->step->node_id) : NULL;
 
 		if (p->outcome.state == STEP_FAILED)
-			failed_step(f, p, node);
+		{
+			/* Rolling back reads them, and brings back what else failed or was cancelled. */
+			zdu_nodes_store(f, nodes, nnodes);
+			if (failed_step(f, p, node))
+			{
+				nodes = zdu_nodes_by_id(ids, nids, &nnodes);
+				break;
+			}
+		}
 		else if (p->outcome.state == STEP_CANCELLED && p->step->upgrade_id != 0 && node != NULL && node->taken)
 			zdu_unwind(f, node);
 	}

@@ -207,7 +207,7 @@ check_variables(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_set_node('%s', '%s', vars => '{\"%s\": \"...\"}')", f->name, node, missing));
 		return;
 	}
-	b->before = zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error);
+	(void) zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error);
 	if (error != NULL)
 		no(b, ERRCODE_ZDU_REFUSED, "W1", psprintf("the preparation: %s", error),
 		   psprintf("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name));

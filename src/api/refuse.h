@@ -23,7 +23,6 @@ typedef struct ZduBegin
 	ZduRefusal	refusal;
 	const char *target;			/* NULL: manual, not yet known */
 	ZduRunbook *runbook;		/* NULL: manual */
-	List	   *before;			/* ZduNewStep *, the preparation */
 	int64		same_upgrade;	/* repeat_begin = noop: it has begun already; 0: not */
 } ZduBegin;
 

@@ -101,6 +101,11 @@ static ZduQuery insert_runbook = {
 };
 
 /* Serializes revisions of one name. */
+static ZduQuery lock_policy = {
+	.text = "SELECT pg_advisory_xact_lock('zdu.policy'::regclass::integer, hashtext($1))",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
 static ZduQuery lock_runbook = {
 	.text = "SELECT pg_advisory_xact_lock('zdu.runbook'::regclass::integer, hashtext($1))",
 	.nargs = 1, .argtypes = {TEXTOID}
@@ -420,6 +425,7 @@ store_policy(const char *name, const char *based_on, Jsonb *settings)
 	Jsonb	   *wanted;
 	Jsonb	   *old;
 
+	zdu_run(&lock_policy, (ZduArg[]) {zdu_text(name)});
 	zdu_run(&wanted_policy, (ZduArg[]) {zdu_text(name), zdu_text(based_on), zdu_jsonb(settings)});
 	r = zdu_reader();
 	if (!zdu_next_row(&r))

@@ -337,17 +337,17 @@ static int
 grant(Exchange *x, int slots)
 {
 	int			n;
-	int			used = 0;
-	ZduStep    *steps = zdu_steps_grant(x->call.f, x->due.epoch, x->worker.name, x->worker.incarnation,
+	ZduStep    *steps = zdu_steps_grant(x->call.f, zdu_instance_epoch(), x->worker.name, x->worker.incarnation,
 										x->worker.node, x->worker.programs, slots, &n);
 
 	for (int i = 0; i < n; i++)
 	{
-		zdu_event_note(steps[i].node, "step", NULL, psprintf("%s running", zdu_phase_name(steps[i].phase)), "W4",
-					   psprintf("granted to %s, attempt %d", x->worker.name, steps[i].view.attempt));
-		used++;
+		/* Looking now and then whether a detached node is still out is no event. */
+		if (steps[i].upgrade_id != 0)
+			zdu_event_note(steps[i].node, "step", NULL, psprintf("%s running", zdu_phase_name(steps[i].phase)), "W4",
+						   psprintf("granted to %s, attempt %d", x->worker.name, steps[i].view.attempt));
 	}
-	return used;
+	return n;
 }
 
 static void
@@ -364,14 +364,15 @@ fill(Exchange *x)
 	zdu_set_work_waits(f, slots <= 0 && (zdu_steps_waiting(f) || (f->upgrade_id != 0 && zdu_decide_room(f) > 0 && zdu_nodes_queued(f))));
 }
 
+/*
+ * What a copy of the database knows of being held may be held elsewhere: it
+ * hands out nothing, and whoever holds something by its word ends it.
+ */
 static void
-refuse_all(Exchange *x)
+put_not_adopted(Exchange *x)
 {
-	for (int i = 0; i < x->nmatches; i++)
-	{
-		x->matches[i].sqlstate = ZDU_SQLSTATE_NOT_ADOPTED;
-		x->matches[i].message = "this database was restored, cloned or promoted: SELECT zdu_adopt('...')";
-	}
+	put_row(x, NULL, NULL, NULL, -1, "error", NULL, -1, -1, ZDU_SQLSTATE_NOT_ADOPTED,
+			"this database was restored, cloned or promoted: SELECT zdu_adopt('the other one is gone')");
 }
 
 /* The part that decides; the cluster is locked. */
@@ -382,11 +383,6 @@ decide(Exchange *x)
 	bool		swept;
 	int64		upgrade_id = f->upgrade_id;
 
-	if (!f->adopted)
-	{
-		refuse_all(x);
-		return;
-	}
 	/* Asking is being heard: the lease is good again before anybody looks whether it was lost. */
 	if (!x->due.fresh)
 		zdu_worker_store(f, &x->worker);
@@ -396,7 +392,10 @@ decide(Exchange *x)
 	zdu_observations_apply(f, x->matches, x->nmatches);
 	zdu_guards_apply(f, x->matches, x->nmatches, x->reports);
 	if (swept || !x->due.known)
+	{
 		sweep_steps(f);
+		zdu_reassert_detached(f, x->runbook);
+	}
 	/* D12: what was seen just now counts before anything more is taken. */
 	if (swept || x->nmatches > 0)
 		f = x->call.f = zdu_facts_load(x->call.cluster);
@@ -436,6 +435,12 @@ zdu_work(PG_FUNCTION_ARGS)
 	x.call.cluster = cluster;
 	if (!zdu_worker_due(cluster, &x.worker, &x.due))
 		zdu_no_such_cluster(cluster);
+	if (!x.due.adopted)
+	{
+		put_not_adopted(&x);
+		zdu_leave(&x.call.session);
+		return (Datum) 0;
+	}
 	if (!PG_ARGISNULL(3))
 		x.reports = zdu_reports_parse(PG_GETARG_DATUM(3), &x.matches, &x.nmatches);
 	if (x.nmatches > 0)

@@ -16,6 +16,7 @@
 
 /* Lists of texts, a list a column, in the memory of the running call. */
 static List *noted[EVENT_COLUMNS];
+static bool tells = false;		/* somebody may listen for one of them */
 
 static ZduQuery insert_events = {
 	.text = "INSERT INTO zdu.event (at, cluster, upgrade_id, caller, node, what, old, new, rule, reason) "
@@ -40,6 +41,7 @@ zdu_event_note(const char *node, const char *what, const char *old_value, const 
 
 	for (int i = 0; i < EVENT_COLUMNS; i++)
 		noted[i] = lappend(noted[i], copy(columns[i]));
+	tells |= strcmp(what, "cluster") == 0 || strcmp(what, "upgrade") == 0;
 }
 
 static ZduArg
@@ -69,7 +71,9 @@ zdu_event_flush(const char *cluster, int64 upgrade_id, Oid caller)
 		};
 
 		zdu_run(&insert_events, args);
-		Async_Notify("zdu_event", cluster != NULL ? cluster : "");
+		/* Notifying serializes commits: steps and nodes are too many for it. */
+		if (tells)
+			Async_Notify("zdu_event", cluster != NULL ? cluster : "");
 	}
 	zdu_event_reset();
 }
@@ -79,6 +83,7 @@ zdu_event_reset(void)
 {
 	for (int i = 0; i < EVENT_COLUMNS; i++)
 		noted[i] = NIL;
+	tells = false;
 }
 
 void

@@ -11,7 +11,10 @@
 extern void zdu_event_note(const char *node, const char *what, const char *old_value, const char *new_value,
 						   const char *rule, const char *reason);
 
-/* Writes what was noted, in order, in one statement.  upgrade_id 0: none. */
+/*
+ * Writes what was noted, in order, in one statement, and notifies channel
+ * zdu_event of changes of a cluster or an upgrade.  upgrade_id 0: none.
+ */
 extern void zdu_event_flush(const char *cluster, int64 upgrade_id, Oid caller);
 
 /* Forgets what an aborted decision noted; call when one begins. */

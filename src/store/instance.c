@@ -68,17 +68,19 @@ bool
 zdu_instance_is_adopted(bool auto_adopt)
 {
 	ZduReader	r;
-	char	   *mark;
 
-	if (RecoveryInProgress())
-		return true;
 	zdu_look(&newest, NULL);
 	r = zdu_reader();
 	if (!zdu_next_row(&r))
 		return true;
 	(void) zdu_read_int4(&r);
-	mark = zdu_read_text(&r);
-	if (strcmp(mark, present_mark()) == 0)
+	return zdu_instance_matches(zdu_read_text(&r), auto_adopt);
+}
+
+bool
+zdu_instance_matches(const char *mark, bool auto_adopt)
+{
+	if (mark == NULL || RecoveryInProgress() || strcmp(mark, present_mark()) == 0)
 		return true;
 	return auto_adopt && strncmp(mark, fixed_mark(), strlen(fixed_mark())) == 0;
 }

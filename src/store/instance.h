@@ -15,6 +15,9 @@
  */
 extern bool zdu_instance_is_adopted(bool auto_adopt);
 
+/* The same for a mark that was read already; NULL: none was ever adopted. */
+extern bool zdu_instance_matches(const char *mark, bool auto_adopt);
+
 /* Adopts this database if none ever was. */
 extern void zdu_instance_init(void);
 

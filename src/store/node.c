@@ -57,7 +57,8 @@ static ZduQuery worst_node = {
 };
 
 static ZduQuery nodes_to_order = {
-	.text = "SELECT n.node_id, n.name, n.role, n.node_group, n.zone, coalesce(h.users, 0) + coalesce(h.tasks, 0) "
+	.text = "SELECT n.node_id, n.name, n.role, n.node_group, n.zone, "
+	"least(coalesce(h.users, 0)::bigint + coalesce(h.tasks, 0), 2147483647)::integer "
 	"FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id WHERE n.cluster_id = $1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
@@ -229,7 +230,7 @@ zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n)
 }
 
 ZduNode *
-zdu_node_find(ZduNode *nodes, int n, int64 id)
+zdu_node_seek(ZduNode *nodes, int n, int64 id)
 {
 	int			low = 0;
 	int			high = n - 1;
@@ -245,7 +246,17 @@ zdu_node_find(ZduNode *nodes, int n, int64 id)
 		else
 			high = mid - 1;
 	}
-	elog(ERROR, "node " INT64_FORMAT " is not among those loaded", id);
+	return NULL;
+}
+
+ZduNode *
+zdu_node_find(ZduNode *nodes, int n, int64 id)
+{
+	ZduNode    *node = zdu_node_seek(nodes, n, id);
+
+	if (node == NULL)
+		elog(ERROR, "node " INT64_FORMAT " is not among those loaded", id);
+	return node;
 }
 
 char *

@@ -49,7 +49,10 @@ extern ZduNode *zdu_nodes_all(int64 cluster_id, int *n);
  */
 extern ZduNode *zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n);
 
-/* Returns the one of n nodes, sorted by id, that has this id; it must be there. */
+/* Returns the one of n nodes, sorted by id, that has this id, or NULL: it was removed since. */
+extern ZduNode *zdu_node_seek(ZduNode *nodes, int n, int64 id);
+
+/* The same for one that must be there. */
 extern ZduNode *zdu_node_find(ZduNode *nodes, int n, int64 id);
 
 /* Describes the node that most stands in the way of finalizing, "app5 is ACTIVE at 2.3.1"; NULL: none. */

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
+#include "store/document.h"
 #include "store/vars.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -53,54 +54,6 @@ static const char *const spec_keys[] = {
 	"exec", "args", "http", "method", "headers", "body", "haproxy", "server", "state",
 	"sql", "conninfo", "params", "lock_timeout", "statement_timeout"
 };
-
-static JsonbValue *
-get(JsonbContainer *object, const char *key)
-{
-	return object == NULL ? NULL : getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
-}
-
-static char *
-get_text(JsonbContainer *object, const char *key)
-{
-	JsonbValue *v = get(object, key);
-
-	return v == NULL || v->type != jbvString ? NULL : pnstrdup(v->val.string.val, v->val.string.len);
-}
-
-static double
-get_duration(JsonbContainer *object, const char *key, double otherwise)
-{
-	char	   *text = get_text(object, key);
-	double		seconds;
-
-	return text != NULL && zdu_duration_parse(text, strlen(text), &seconds) ? seconds : otherwise;
-}
-
-static int
-get_number(JsonbContainer *object, const char *key, int otherwise)
-{
-	JsonbValue *v = get(object, key);
-
-	return v == NULL || v->type != jbvNumeric ? otherwise :
-		DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(v->val.numeric)));
-}
-
-static bool
-get_flag(JsonbContainer *object, const char *key)
-{
-	JsonbValue *v = get(object, key);
-
-	return v != NULL && v->type == jbvBool && v->val.boolean;
-}
-
-static JsonbContainer *
-get_object(JsonbContainer *object, const char *key)
-{
-	JsonbValue *v = get(object, key);
-
-	return v != NULL && v->type == jbvBinary && JsonContainerIsObject(v->val.binary.data) ? v->val.binary.data : NULL;
-}
 
 static void
 push_key(JsonbParseState **state, const char *key)
@@ -156,7 +109,7 @@ spec_of(JsonbContainer *object)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < lengthof(spec_keys); i++)
 	{
-		JsonbValue *v = get(object, spec_keys[i]);
+		JsonbValue *v = zdu_get(object, spec_keys[i]);
 
 		if (v == NULL)
 			continue;
@@ -170,7 +123,7 @@ static const char *
 driver_of(JsonbContainer *spec)
 {
 	for (int i = 0; i < lengthof(default_untils); i++)
-		if (get(spec, default_untils[i].driver) != NULL)
+		if (zdu_get(spec, default_untils[i].driver) != NULL)
 			return default_untils[i].driver;
 	return NULL;
 }
@@ -179,7 +132,7 @@ static const char *
 default_until(JsonbContainer *spec)
 {
 	const char *driver = driver_of(spec);
-	char	   *wanted = get_text(spec, "state");
+	char	   *wanted = zdu_get_text(spec, "state");
 
 	for (int i = 0; i < lengthof(default_untils); i++)
 		if (driver != NULL && strcmp(default_untils[i].driver, driver) == 0 &&
@@ -192,11 +145,11 @@ default_until(JsonbContainer *spec)
 static bool
 phase_acts(JsonbContainer *phase)
 {
-	char	   *method = get_text(phase, "method");
+	char	   *method = zdu_get_text(phase, "method");
 
-	if (get(phase, "only") != NULL)
+	if (zdu_get(phase, "only") != NULL)
 		return false;
-	return get(phase, "exec") != NULL || get(phase, "sql") != NULL || get(phase, "state") != NULL ||
+	return zdu_get(phase, "exec") != NULL || zdu_get(phase, "sql") != NULL || zdu_get(phase, "state") != NULL ||
 		(method != NULL && strcmp(method, "GET") != 0);
 }
 
@@ -209,6 +162,7 @@ typedef struct Frame
 	bool		may_outlive;
 	const char *phase;
 	const char *direction;
+	Jsonb	   *keep;			/* targets that must stay as isolate left them; NULL: none */
 } Frame;
 
 static void
@@ -261,6 +215,11 @@ make_args(JsonbContainer *object, const Frame *frame, char **error)
 	push_number(&state, "every", frame->every);
 	push_number(&state, "timeout", frame->timeout);
 	push_flag(&state, "may_outlive", frame->may_outlive);
+	if (frame->keep != NULL)
+	{
+		push_key(&state, "keep");
+		push_document(&state, WJB_VALUE, frame->keep);
+	}
 	push_env(&state, frame);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
@@ -279,12 +238,12 @@ read_runbook(void)
 	rb->revision = zdu_read_int4(&r);
 	rb->shipped = zdu_read_bool(&r);
 	rb->document = zdu_read_jsonb(&r);
-	observe = get_object(&rb->document->root, "observe");
+	observe = zdu_get_object(&rb->document->root, "observe");
 	if (observe != NULL)
 	{
-		rb->version_path = get_text(observe, "version");
-		rb->active_path = get_text(observe, "active");
-		rb->observe_every = get_duration(observe, "every", 10);
+		rb->version_path = zdu_get_text(observe, "version");
+		rb->active_path = zdu_get_text(observe, "active");
+		rb->observe_every = zdu_get_duration(observe, "every", 10);
 	}
 	return rb;
 }
@@ -310,7 +269,7 @@ zdu_runbook_load(const ZduFacts *f)
 const char *
 zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars)
 {
-	JsonbValue *requires = get(&rb->document->root, "requires");
+	JsonbValue *requires = zdu_get(&rb->document->root, "requires");
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	e;
@@ -345,7 +304,7 @@ phase_timeout(const ZduFacts *f, ZduPhase phase)
 static void
 add_program(StringInfo programs, JsonbContainer *spec)
 {
-	char	   *program = get_text(spec, "exec");
+	char	   *program = zdu_get_text(spec, "exec");
 
 	if (program != NULL)
 		appendStringInfo(programs, "%s%s", programs->len > 0 ? " " : "", program);
@@ -353,30 +312,31 @@ add_program(StringInfo programs, JsonbContainer *spec)
 
 /* Makes a step out of a phase of the runbook; NULL: *error. */
 static ZduNewStep *
-make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_id, bool back, Jsonb *vars, char **error)
+make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_id, bool back, Jsonb *vars, Jsonb *keep, char **error)
 {
 	ZduNewStep *s = palloc0(sizeof(ZduNewStep));
-	JsonbContainer *probe = get_object(phase, "probe");
-	JsonbContainer *force = get_object(phase, "force");
+	JsonbContainer *probe = zdu_get_object(phase, "probe");
+	JsonbContainer *force = zdu_get_object(phase, "force");
 	StringInfoData programs;
 	Frame		frame = {
 		.vars = vars,
-		.timeout = get_duration(phase, "timeout", phase_timeout(f, which)),
-		.every = get_duration(phase, "every", 1),
-		.may_outlive = get_flag(phase, "may_outlive"),
+		.timeout = zdu_get_duration(phase, "timeout", phase_timeout(f, which)),
+		.every = zdu_get_duration(phase, "every", 1),
+		.may_outlive = zdu_get_flag(phase, "may_outlive"),
 		.phase = zdu_phase_name(which),
-		.direction = back ? "back" : "forward"
+		.direction = back ? "back" : "forward",
+		.keep = keep
 	};
 
 	s->node_id = node_id;
 	s->phase = which;
 	s->back = back;
-	s->retries = get_number(phase, "retries", 0);
-	s->retry_delay = get_duration(phase, "retry_delay", 1);
-	s->hold_for = get_duration(phase, "for", 0);
+	s->retries = zdu_get_number(phase, "retries", 0);
+	s->retry_delay = zdu_get_duration(phase, "retry_delay", 1);
+	s->hold_for = zdu_get_duration(phase, "for", 0);
 	s->timeout = frame.timeout;
-	s->expect = get_duration(phase, "expect", -1);
-	s->until = get_text(phase, "until");
+	s->expect = zdu_get_duration(phase, "expect", -1);
+	s->until = zdu_get_text(phase, "until");
 	if (s->until == NULL)
 		s->until = default_until(probe != NULL ? probe : phase);
 	s->vars = vars;
@@ -399,8 +359,8 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 static ZduNewStep *
 make_verify_by_observe(const ZduRunbook *rb, const ZduFacts *f, int64 node_id, bool back, Jsonb *vars, char **error)
 {
-	JsonbContainer *observe = get_object(&rb->document->root, "observe");
-	ZduNewStep *s = make_step(f, observe, PHASE_VERIFY, node_id, back, vars, error);
+	JsonbContainer *observe = zdu_get_object(&rb->document->root, "observe");
+	ZduNewStep *s = make_step(f, observe, PHASE_VERIFY, node_id, back, vars, NULL, error);
 
 	if (s != NULL)
 	{
@@ -430,25 +390,58 @@ make_soak(const ZduFacts *f, const ZduNewStep *verify, int64 node_id, bool back,
 	return s;
 }
 
+/*
+ * W2: a load balancer that is restarted forgets who is out.  From isolated to
+ * started the worker sees to it that it stays so; not while verifying, so that
+ * nothing of it is under way when the node is integrated.
+ */
+static bool
+is_out(ZduPhase phase)
+{
+	return phase == PHASE_DRAIN || phase == PHASE_STOP || phase == PHASE_UPGRADE || phase == PHASE_START;
+}
+
+/* Returns the targets of isolate where HAProxy's runtime state is all there is; NULL: none, or *error. */
+static Jsonb *
+targets_to_keep(const ZduFacts *f, JsonbContainer *phases, Jsonb *vars, bool back, char **error)
+{
+	JsonbContainer *isolate = zdu_get_object(phases, "isolate");
+	ZduNewStep *s;
+	JsonbValue *targets;
+
+	if (zdu_get(isolate, "haproxy") == NULL || zdu_get(isolate, "state") == NULL)
+		return NULL;
+	s = make_step(f, isolate, PHASE_ISOLATE, 0, back, vars, NULL, error);
+	if (s == NULL)
+		return NULL;
+	targets = zdu_get(&s->act->root, "targets");
+	return JsonbValueToJsonb(targets);
+}
+
 List *
 zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, ZduPhase from, ZduPhase to,
 				  bool back, const char *version, char **error)
 {
-	JsonbContainer *phases = get_object(&rb->document->root, "node");
+	JsonbContainer *phases = zdu_get_object(&rb->document->root, "node");
 	Jsonb	   *vars = zdu_vars_set(zdu_vars_load(f, node->id), "version", version);
 	ZduNewStep *verify = NULL;
 	List	   *steps = NIL;
+	Jsonb	   *keep;
 
+	*error = NULL;
+	keep = targets_to_keep(f, phases, vars, back, error);
+	if (*error != NULL)
+		return NIL;
 	for (ZduPhase p = from; p <= to; p++)
 	{
-		JsonbContainer *phase = get_object(phases, zdu_phase_name(p));
+		JsonbContainer *phase = zdu_get_object(phases, zdu_phase_name(p));
 		ZduNewStep *s = NULL;
 
 		*error = NULL;
 		if (p == PHASE_SOAK)
 			s = f->min_healthy_time > 0 ? make_soak(f, verify, node->id, back, vars) : NULL;
 		else if (phase != NULL)
-			s = make_step(f, phase, p, node->id, back, vars, error);
+			s = make_step(f, phase, p, node->id, back, vars, is_out(p) ? keep : NULL, error);
 		else if (p == PHASE_VERIFY && rb->active_path != NULL)
 			s = make_verify_by_observe(rb, f, node->id, back, vars, error);
 		if (*error != NULL)
@@ -469,10 +462,10 @@ zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, 
 static JsonbContainer *
 undo_of(JsonbContainer *task)
 {
-	JsonbContainer *object = get_object(task, "undo");
-	char	   *sql = get_text(task, "undo");
+	JsonbContainer *object = zdu_get_object(task, "undo");
+	char	   *sql = zdu_get_text(task, "undo");
 	JsonbParseState *state = NULL;
-	JsonbValue *conninfo = get(task, "conninfo");
+	JsonbValue *conninfo = zdu_get(task, "conninfo");
 
 	if (object != NULL || sql == NULL)
 		return object;
@@ -495,12 +488,12 @@ static ZduNewStep *
 make_undo(const ZduFacts *f, JsonbContainer *task, Jsonb *vars, char **error)
 {
 	JsonbContainer *undo = undo_of(task);
-	ZduNewStep *s = undo == NULL ? NULL : make_step(f, undo, PHASE_UNDO, 0, false, vars, error);
+	ZduNewStep *s = undo == NULL ? NULL : make_step(f, undo, PHASE_UNDO, 0, false, vars, NULL, error);
 	ZduNewStep *done;
 
-	if (s == NULL || get(undo, "until") != NULL || get(undo, "probe") != NULL)
+	if (s == NULL || zdu_get(undo, "until") != NULL || zdu_get(undo, "probe") != NULL)
 		return s;
-	if ((done = make_step(f, task, PHASE_UNDO, 0, false, vars, error)) == NULL)
+	if ((done = make_step(f, task, PHASE_UNDO, 0, false, vars, NULL, error)) == NULL)
 		return NULL;
 	s->look = done->look;
 	s->until = psprintf("!(%s)", done->until);
@@ -512,7 +505,7 @@ make_undo(const ZduFacts *f, JsonbContainer *task, Jsonb *vars, char **error)
 List *
 zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error)
 {
-	JsonbValue *tasks = get(&rb->document->root, phase == PHASE_AFTER ? "after" : "before");
+	JsonbValue *tasks = zdu_get(&rb->document->root, phase == PHASE_AFTER ? "after" : "before");
 	Jsonb	   *vars = zdu_vars_load(f, 0);
 	List	   *steps = NIL;
 	JsonbIterator *it;
@@ -531,7 +524,7 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 		if (token != WJB_ELEM)
 			continue;
 		task = e.val.binary.data;
-		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, error);
+		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, NULL, error);
 		if (*error != NULL)
 			return NIL;
 		if (s == NULL)
@@ -545,7 +538,7 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 void
 zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 {
-	JsonbValue *guards = get(&rb->document->root, "guard");
+	JsonbValue *guards = zdu_get(&rb->document->root, "guard");
 	Jsonb	   *vars = zdu_vars_load(f, 0);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
@@ -565,7 +558,7 @@ zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 		if (token != WJB_ELEM)
 			continue;
 		guard = e.val.binary.data;
-		frame.timeout = get_duration(guard, "timeout", OBSERVE_TIMEOUT);
+		frame.timeout = zdu_get_duration(guard, "timeout", OBSERVE_TIMEOUT);
 		look = make_args(guard, &frame, &error);
 		if (look == NULL)
 			ereport(ERROR,
@@ -574,8 +567,8 @@ zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 					 errdetail("W1: %s.", error),
 					 errhint("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name)));
 		zdu_run(&insert_guard, (ZduArg[]) {
-			zdu_int8(upgrade_id), zdu_int4(ord++), zdu_jsonb(look), zdu_text(get_text(guard, "until")),
-			zdu_float8(get_duration(guard, "every", 1)), zdu_int4(Max(get_number(guard, "failures", 3), 1))
+			zdu_int8(upgrade_id), zdu_int4(ord++), zdu_jsonb(look), zdu_text(zdu_get_text(guard, "until")),
+			zdu_float8(zdu_get_duration(guard, "every", 1)), zdu_int4(Max(zdu_get_number(guard, "failures", 3), 1))
 		});
 	}
 }
@@ -583,9 +576,9 @@ zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 Jsonb *
 zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error)
 {
-	JsonbContainer *observe = get_object(&rb->document->root, "observe");
+	JsonbContainer *observe = zdu_get_object(&rb->document->root, "observe");
 	Frame		frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward"};
 
-	frame.timeout = get_duration(observe, "timeout", OBSERVE_TIMEOUT);
+	frame.timeout = zdu_get_duration(observe, "timeout", OBSERVE_TIMEOUT);
 	return make_args(observe, &frame, error);
 }

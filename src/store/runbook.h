@@ -28,9 +28,6 @@ typedef struct ZduRunbook
 /* Checks a whole document; ERROR 22023 naming the place. */
 extern void zdu_runbook_check(const char *name, Jsonb *document);
 
-/* Parses "500ms", "30s", "10min", "2h", "1d" into seconds; false: it is none. */
-extern bool zdu_duration_parse(const char *text, int len, double *seconds);
-
 /*
  * Returns the runbook that the active upgrade pinned, or else the cluster's
  * newest revision; NULL: it has none.

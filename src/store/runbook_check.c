@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "store/document.h"
 #include "store/soft.h"
 #include "store/vars.h"
 #include "utils/builtins.h"
@@ -140,30 +141,6 @@ bad(Check *c, const char *format,...)
 			 errmsg("runbook \"%s\" is not valid", c->runbook),
 			 errdetail("W1: %s %s.", c->place[0] != '\0' ? c->place : "the document", text.data),
 			 errhint("SELECT document FROM zdu.runbook WHERE name = 'haproxy-systemd-ssh' -- one that is")));
-}
-
-bool
-zdu_duration_parse(const char *text, int len, double *seconds)
-{
-	static const struct
-	{
-		const char *unit;
-		double		seconds;
-	}			units[] = {{"ms", 0.001}, {"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
-	char	   *copy = pnstrdup(text, len);
-	char	   *end;
-	double		number;
-
-	if (!isdigit((unsigned char) copy[0]) || strspn(copy, "0123456789.") > 9)
-		return false;
-	number = strtod(copy, &end);
-	for (int i = 0; i < lengthof(units); i++)
-		if (strcmp(end, units[i].unit) == 0)
-		{
-			*seconds = number * units[i].seconds;
-			return true;
-		}
-	return false;
 }
 
 static char *
@@ -423,12 +400,6 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 	}
 }
 
-static JsonbValue *
-get(JsonbContainer *object, const char *key)
-{
-	return getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
-}
-
 /* What one key asks of the others in the same object. */
 static void
 check_together(Check *c, JsonbContainer *object, int places)
@@ -440,7 +411,7 @@ check_together(Check *c, JsonbContainer *object, int places)
 		return;
 	for (int i = 0; i < lengthof(drivers); i++)
 	{
-		if (get(object, drivers[i]) == NULL)
+		if (zdu_get(object, drivers[i]) == NULL)
 			continue;
 		if (driver != NULL)
 			bad(c, "has both \"%s\" and \"%s\"", driver, drivers[i]);
@@ -449,27 +420,27 @@ check_together(Check *c, JsonbContainer *object, int places)
 	if (driver == NULL)
 		bad(c, "has none of exec, http, haproxy, sql");
 	for (int i = 0; i < lengthof(keys); i++)
-		if (keys[i].driver != NULL && strcmp(keys[i].driver, driver) != 0 && get(object, keys[i].name) != NULL)
+		if (keys[i].driver != NULL && strcmp(keys[i].driver, driver) != 0 && zdu_get(object, keys[i].name) != NULL)
 			bad(c, "has \"%s\", which belongs to \"%s\"", keys[i].name, keys[i].driver);
-	if (strcmp(driver, "haproxy") == 0 && get(object, "server") == NULL)
+	if (strcmp(driver, "haproxy") == 0 && zdu_get(object, "server") == NULL)
 		bad(c, "has no \"server\"");
-	if (strcmp(driver, "sql") == 0 && get(object, "conninfo") == NULL)
+	if (strcmp(driver, "sql") == 0 && zdu_get(object, "conninfo") == NULL)
 		bad(c, "has no \"conninfo\"");
 
 	if ((places & AT_PHASE) != 0)
 	{
 		/* What undo undoes can be seen by the look of the task itself. */
-		acts = get(object, "only") == NULL && strstr(c->place, ".undo") == NULL &&
-			(strcmp(driver, "exec") == 0 || strcmp(driver, "sql") == 0 || get(object, "method") != NULL);
+		acts = zdu_get(object, "only") == NULL && strstr(c->place, ".undo") == NULL &&
+			(strcmp(driver, "exec") == 0 || strcmp(driver, "sql") == 0 || zdu_get(object, "method") != NULL);
 		/* W6: success is what was observed. */
-		if (acts && get(object, "until") == NULL && get(object, "probe") == NULL)
+		if (acts && zdu_get(object, "until") == NULL && zdu_get(object, "probe") == NULL)
 			bad(c, "acts, but neither \"until\" nor \"probe\" says how its effect is seen");
-		if (get(object, "force") != NULL && strstr(c->place, ".stop") == NULL)
+		if (zdu_get(object, "force") != NULL && strstr(c->place, ".stop") == NULL)
 			bad(c, "has \"force\", which is for stop only");
 	}
-	if ((places & AT_OBSERVE) != 0 && (get(object, "version") == NULL || get(object, "active") == NULL))
+	if ((places & AT_OBSERVE) != 0 && (zdu_get(object, "version") == NULL || zdu_get(object, "active") == NULL))
 		bad(c, "needs both \"version\" and \"active\"");
-	if ((places & AT_GUARD) != 0 && get(object, "until") == NULL)
+	if ((places & AT_GUARD) != 0 && zdu_get(object, "until") == NULL)
 		bad(c, "has no \"until\"");
 }
 
@@ -516,19 +487,19 @@ zdu_runbook_check(const char *name, Jsonb *document)
 	if (!JB_ROOT_IS_OBJECT(document))
 		bad(&c, "is not an object");
 	check_object(&c, &document->root, AT_DOCUMENT);
-	if (get(&document->root, "zdu_runbook") == NULL)
+	if (zdu_get(&document->root, "zdu_runbook") == NULL)
 		bad(&c, "has no \"zdu_runbook\": 1");
 
 	/* W6: that a node runs the new version is seen, not believed. */
-	node = get(&document->root, "node");
+	node = zdu_get(&document->root, "node");
 	if (node == NULL)
 		bad(&c, "has no \"node\"");
-	verify = get(node->val.binary.data, "verify");
-	if (verify == NULL && get(&document->root, "observe") == NULL)
+	verify = zdu_get(node->val.binary.data, "verify");
+	if (verify == NULL && zdu_get(&document->root, "observe") == NULL)
 		bad(&c, "has neither \"node.verify\" nor \"observe\": nobody would see which version runs");
-	if (verify != NULL && get(node->val.binary.data, "upgrade") != NULL)
+	if (verify != NULL && zdu_get(node->val.binary.data, "upgrade") != NULL)
 	{
-		JsonbValue *until = get(verify->val.binary.data, "until");
+		JsonbValue *until = zdu_get(verify->val.binary.data, "until");
 
 		c.place = "node.verify.until";
 		if (until == NULL || strstr(text_of(until), "$version") == NULL)

@@ -142,6 +142,16 @@ static ZduQuery retry_steps = {
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
+static ZduQuery steps_to_reassert = {
+	.text =
+	"WITH due AS (SELECT n.node_id FROM zdu.node n WHERE n.cluster_id = $1 AND NOT n.attached AND NOT n.taken "
+	"  AND NOT EXISTS (SELECT FROM zdu.step s WHERE s.node_id = n.node_id AND (s.state IN ('pending', 'running', 'unknown', 'failed') "
+	"    OR (s.upgrade_id IS NULL AND s.ended_at > $2 - make_interval(secs => $3))))), "
+	"gone AS (DELETE FROM zdu.step s USING due d WHERE s.node_id = d.node_id AND s.upgrade_id IS NULL) "
+	"SELECT node_id FROM due ORDER BY node_id",
+	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
 static ZduQuery steps_open = {
 	.text =
 	"SELECT 1 FROM zdu.step WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) "
@@ -350,6 +360,18 @@ int
 zdu_steps_retry(const ZduFacts *f, int64 node_id)
 {
 	return (int) zdu_run(&retry_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(node_id)});
+}
+
+int64 *
+zdu_steps_to_reassert(const ZduFacts *f, double age, int *n)
+{
+	uint64		rows = zdu_run(&steps_to_reassert, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(age)});
+	int64	   *ids = palloc(sizeof(int64) * (rows + 1));
+	ZduReader	r = zdu_reader();
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+		ids[*n] = zdu_read_int8(&r);
+	return ids;
 }
 
 int

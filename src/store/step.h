@@ -112,6 +112,12 @@ extern bool zdu_steps_unwind(const ZduFacts *f, int64 node_id);
 /* Gives a node's (0: the cluster's) failed steps another round of attempts; returns how many. */
 extern int	zdu_steps_retry(const ZduFacts *f, int64 node_id);
 
+/*
+ * Returns detached nodes whose wish was carried out more than `age` seconds
+ * ago; the steps of that are forgotten.
+ */
+extern int64 *zdu_steps_to_reassert(const ZduFacts *f, double age, int *n);
+
 /* Returns how many steps of the node are open (not ended, not failed). */
 extern int	zdu_steps_open(const ZduFacts *f, int64 node_id);
 

@@ -5,12 +5,13 @@
 #include "store/worker.h"
 
 #include "catalog/pg_type.h"
+#include "store/instance.h"
 #include "zdu.h"
 
 /* Everything that tells an idle poll from one that has something to do, in one row. */
 static ZduQuery what_is_due = {
 	.text =
-	"SELECT c.cluster_id, u.upgrade_id, i.epoch, c.work_waits, "
+	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, "
 	"  $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
 	"    CASE WHEN EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state IN ('pending', 'running', 'unknown')) THEN 1 ELSE 3600 END)), "
 	"  coalesce(w.incarnation = $3 AND w.asked > $4 - p.lease / 4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
@@ -19,7 +20,7 @@ static ZduQuery what_is_due = {
 	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
 	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
 	"LEFT JOIN zdu.worker w ON w.cluster_id = c.cluster_id AND w.name = $2 "
-	"LEFT JOIN LATERAL (SELECT epoch FROM zdu.instance ORDER BY epoch DESC LIMIT 1) i ON true "
+	"LEFT JOIN LATERAL (SELECT mark FROM zdu.instance ORDER BY epoch DESC LIMIT 1) i ON true "
 	"WHERE c.name = $1",
 	.nargs = 5, .argtypes = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID}
 };
@@ -72,6 +73,7 @@ bool
 zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 {
 	ZduReader	r;
+	char	   *mark;
 
 	zdu_run(&what_is_due, (ZduArg[]) {
 		zdu_text(cluster), zdu_text(w->name), zdu_text(w->incarnation), zdu_time(zdu_now()), w->programs
@@ -81,7 +83,8 @@ zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 		return false;
 	due->cluster_id = zdu_read_int8(&r);
 	due->upgrade_id = zdu_read_int8(&r);
-	due->epoch = zdu_read_int4(&r);
+	mark = zdu_read_text(&r);
+	due->adopted = zdu_instance_matches(mark, zdu_read_bool(&r));
 	due->work_waits = zdu_read_bool(&r);
 	due->sweep = zdu_read_bool(&r);
 	due->fresh = zdu_read_bool(&r);

@@ -14,7 +14,7 @@ typedef struct ZduDue
 {
 	int64		cluster_id;
 	int64		upgrade_id;		/* 0: none is active */
-	int			epoch;
+	bool		adopted;		/* this database is the one that directs */
 	bool		work_waits;
 	bool		sweep;
 	bool		fresh;			/* the worker's row needs no writing */

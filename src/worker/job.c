@@ -12,8 +12,10 @@
 
 #include "client/connect.h"
 #include "worker/job.h"
+#include "worker/keep.h"
 #include "worker/log.h"
 #include "worker/report.h"
+#include "worker/text.h"
 
 #define FIRST_PAUSE		0.05
 #define PAUSE_GROWTH	1.5
@@ -59,20 +61,11 @@ struct ZduJob
 	int			running;
 	json_t	   *report;
 	bool		sent;
+	ZduKeep    *keep;			/* what must stay so meanwhile, or NULL */
 	uv_timer_t	timer;			/* the next look, or the end of what runs */
 };
 
 static void begin_calls(ZduJob *job, JobState state);
-
-static char *
-copy_text(const char *text)
-{
-	char	   *copy = text != NULL ? strdup(text) : NULL;
-
-	if (text != NULL && copy == NULL)
-		abort();
-	return copy;
-}
 
 static double
 args_number(const ZduJob *job, const char *key, double otherwise)
@@ -119,6 +112,7 @@ free_job(ZduJob *job)
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
+	zdu_keep_stop(job->keep);
 	free_calls(job);
 	json_decref(job->args);
 	json_decref(job->report);
@@ -290,20 +284,14 @@ add_job(ZduJobs *jobs, const ZduOrder *order)
 	if (job == NULL)
 		abort();
 	job->jobs = jobs;
-	job->token = copy_text(order->token);
-	job->node = copy_text(order->node);
-	job->phase = copy_text(order->phase);
+	job->token = zdu_text_copy(order->token);
+	job->node = zdu_text_copy(order->node);
+	job->phase = zdu_text_copy(order->phase);
 	job->timer.data = job;
 	uv_timer_init(jobs->around->loop, &job->timer);
 	job->next = jobs->first;
 	jobs->first = job;
 	return job;
-}
-
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 static ZduJob *
@@ -313,10 +301,10 @@ find_job(const ZduJobs *jobs, const ZduOrder *order)
 
 	for (job = jobs->first; job != NULL; job = job->next)
 	{
-		if (job->end == END_FORGET || !same_text(job->token, order->token))
+		if (job->end == END_FORGET || !zdu_text_same(job->token, order->token))
 			continue;
 		if (order->token != NULL ||
-			(same_text(job->node, order->node) && same_text(job->phase, order->phase) &&
+			(zdu_text_same(job->node, order->node) && zdu_text_same(job->phase, order->phase) &&
 			 json_equal(json_object_get(job->args, "guard"), json_object_get(order->args, "guard"))))
 			return job;
 	}
@@ -373,6 +361,8 @@ release(ZduJob *job, const char *why)
 		return;
 	job->released = true;
 	job->waiting = false;
+	zdu_keep_stop(job->keep);
+	job->keep = NULL;
 	log_job(job, "release", "why", why);
 	if (job->state != JOB_IDLE)
 	{
@@ -423,6 +413,8 @@ zdu_jobs_order(ZduJobs *jobs, const ZduOrder *order)
 		if (job->token != NULL)
 			log_job(job, "granted", "attempt", order->attempt);
 	}
+	if (job->keep == NULL && !job->released)
+		job->keep = zdu_keep_start(jobs->around, order->args, job->node);
 	job->mentioned = true;
 	job->deadline = order->deadline;
 	if (job->state != JOB_IDLE)
@@ -483,7 +475,7 @@ zdu_jobs_forget(ZduJobs *jobs, const char *token)
 	for (job = jobs->first; job != NULL; job = next)
 	{
 		next = job->next;
-		if (token == NULL || same_text(job->token, token))
+		if (token == NULL || zdu_text_same(job->token, token))
 			forget(job, "not ours any more");
 	}
 }
@@ -500,6 +492,8 @@ zdu_jobs_lose_lease(ZduJobs *jobs)
 		if (job->waiting)
 			uv_timer_stop(&job->timer);
 		job->waiting = false;
+		zdu_keep_stop(job->keep);
+		job->keep = NULL;
 		if (job->state == JOB_LOOKING && job->end == END_REPORT)
 			end_calls(job, job->token != NULL ? END_NOTHING : END_FORGET, "the lease is over");
 		else if (job->state == JOB_ACTING && job->end == END_REPORT && !args_true(job, "may_outlive"))

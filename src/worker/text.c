@@ -160,3 +160,19 @@ zdu_text_error(const char *message)
 	json_object_set_new(error, "error", text);
 	return error;
 }
+
+char *
+zdu_text_copy(const char *text)
+{
+	char	   *copy = text != NULL ? strdup(text) : NULL;
+
+	if (text != NULL && copy == NULL)
+		abort();
+	return copy;
+}
+
+bool
+zdu_text_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}

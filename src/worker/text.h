@@ -39,4 +39,10 @@ extern json_t *zdu_text_object(const char *bytes, size_t length);
 /* Returns {"error": message}. */
 extern json_t *zdu_text_error(const char *message);
 
+/* Returns a copy, NULL of NULL; whoever has no memory for a name cannot go on. */
+extern char *zdu_text_copy(const char *text);
+
+/* Returns whether two texts are the same; NULL is the same as NULL only. */
+extern bool zdu_text_same(const char *a, const char *b);
+
 #endif							/* ZDU_WORKER_TEXT_H */

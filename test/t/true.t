@@ -27,6 +27,13 @@ $zdu->sql(q{SELECT zdu_begin('false', '1.1.0')});
 ok($zdu->wait_ready('false'), 'W6: what says that it failed has not, when the look sees the effect');
 is($zdu->sql(q{SELECT bool_or(act_ok) OR bool_or(s.state <> 'succeeded') FROM zdu.step s JOIN zdu.cluster USING (cluster_id) WHERE name = 'false' AND phase = 'start'}), 'f',
 	'W6: each action said that it failed, each step succeeded');
+
+# Nor does it matter that an action never ends, once it has had its effect.
+$zdu->program('sim-hangs', "$zdu->{runbooks}/sim \"\$@\" && test \$ZDU_VERB = probe || exec sleep 600");
+$zdu->cluster('hangs', nodes => 2, phases => { start => { exec => 'sim-hangs', timeout => '1s' } });
+$zdu->wait_seen('hangs');
+$zdu->sql(q{SELECT zdu_begin('hangs', '1.1.0')});
+ok($zdu->wait_ready('hangs'), 'W6: an action that is ended at its timeout has worked, when the look sees the effect');
 is($zdu->stop($worker), 0, 'W4: the worker ends well');
 
 done_testing();

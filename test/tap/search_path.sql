@@ -3,6 +3,9 @@ BEGIN;
 SELECT plan(12);
 SET client_min_messages = warning;
 
+CREATE ROLE attacker;
+SELECT zdu_grant('attacker', g) FROM unnest('{admin,worker,node,force,waive}'::text[]) g;
+
 -- Traps under the names that zdu's queries use, for exactly the types they use.
 CREATE SCHEMA evil;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
@@ -36,7 +39,6 @@ CREATE TEMP TABLE cluster AS SELECT 'trapped'::text AS name;
 GRANT ALL ON ALL TABLES IN SCHEMA evil TO PUBLIC;
 GRANT ALL ON pg_temp.cluster TO PUBLIC;
 
-CREATE ROLE attacker;
 CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -52,8 +54,6 @@ $$ SET search_path FROM CURRENT;
 SELECT is(pg_temp.try($$SELECT 'a'::text = 'a'::text$$), 'trapped', 'L22: the traps work');
 SELECT is(pg_temp.try('SELECT zdu_clock()'), 'trapped', 'L22: also those for functions');
 
-SELECT zdu_grant('attacker', g) FROM unnest('{admin,worker,node,force,waive}'::text[]) g;
-GRANT CREATE ON SCHEMA evil TO attacker;
 SET ROLE attacker;
 SELECT is(pg_temp.try(statement), result, 'L22: not trapped: ' || split_part(split_part(statement, '(', 1), ' ', -1))
 FROM (VALUES

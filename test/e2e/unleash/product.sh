@@ -1,0 +1,74 @@
+# Unleash: a server of feature flags, on Node.js, whose nodes share one PostgreSQL.  Sourced.
+#
+# What clients ask for is /api/client/features; /health says 200 also when that fails.
+
+product=unleash
+old=5.12.8
+new=6.10.1
+programs="node npm"
+health=/health
+policy=unleash
+runbook=$top/test/e2e/unleash/runbook.json
+least=2000
+
+# Prints how node $1 on port $2 is started.
+make_node()
+{
+	cat <<-END
+		. "\$HOME/unleash.env"
+		export HTTP_HOST=127.0.0.1 HTTP_PORT=$2 DATABASE_APPLICATION_NAME=$1
+		exec node current/node_modules/unleash-server/dist/server.js
+	END
+}
+
+# The tokens' form is unleash's: project, environment, secret.
+write_settings()
+{
+	(umask 077 && cat >"$HOME/unleash.env") <<-END
+		export DATABASE_URL=postgres://postgres:$secret@127.0.0.1:$store_port/unleash
+		export DATABASE_SSL=false DATABASE_DISABLE_MIGRATION=true
+		export CHECK_VERSION=false SEND_TELEMETRY=false LOG_LEVEL=warn
+		export INIT_ADMIN_API_TOKENS=*:*.$secret
+		export INIT_CLIENT_API_TOKENS=default:development.$secret
+	END
+}
+
+# The schema of a new site; later ones are steps of the runbook.
+migrate()
+{
+	write_settings
+	ZDU_VERB=act "$top/test/e2e/programs/unleash-schema" "$store dbname=unleash" "$1" >"$work/migrate.log" 2>&1 ||
+		die "cannot make the schema: $(tail -n 5 "$work/migrate.log")"
+}
+
+# A flag that all clients are to see
+prepare_site()
+{
+	UNLEASH_SECRET=$secret
+	export UNLEASH_SECRET
+	for call in "POST /features {\"name\":\"zdu\",\"type\":\"release\"}" \
+		"POST /features/zdu/environments/development/strategies {\"name\":\"default\"}" \
+		"POST /features/zdu/environments/development/on {}"; do
+		set -- $call
+		curl -sf -o "$work/prepare.log" -X "$1" -H "Authorization: *:*.$secret" -H 'Content-Type: application/json' \
+			-d "$3" "$url/api/admin/projects/default$2" || die "$call: $(cat "$work/prepare.log")"
+	done
+}
+
+set_policy()
+{
+	sql "SELECT zdu_set_policy('unleash', 'default',
+		'{\"version_step\": \"any\", \"schema_phase\": \"pre\", \"min_healthy_time\": \"2s\"}')"
+}
+
+# Prints how many of the flags that users were told are made are not in the database.
+check_made()
+{
+	in_store -c 'CREATE TEMP TABLE made (name text)' -c "\\copy made FROM PROGRAM 'cat $work/unleash.made.*'" \
+		-c 'SELECT count(*) FROM made WHERE name NOT IN (SELECT name FROM features)'
+}
+
+accounts()
+{
+	echo "$(cat "$work"/unleash.made.* | wc -l) flags made so far, all of them there"
+}
