@@ -56,7 +56,7 @@ WORKER_LIBS = libuv libcurl jansson
 
 EXTRA_CLEAN = $(WORKER_OBJS) $(DATA_built) tmp_check
 
-REGRESS = version
+REGRESS = version session
 REGRESS_OPTS = --load-extension=zdu
 
 PG_CPPFLAGS = -I$(srcdir)/src

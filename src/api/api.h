@@ -55,6 +55,9 @@ extern Jsonb *zdu_arg_jsonb(FunctionCallInfo fcinfo, int n);
 /* Adds a row of texts (NULL is NULL) to a set-returning function's result, parsed by the columns' types. */
 extern void zdu_put_row(ReturnSetInfo *rsinfo, const char *const *values);
 
+/* ERROR 22023 unless it is a name that needs no quoting anywhere; what: "cluster", "node", ... */
+extern void zdu_check_name(const char *what, const char *name);
+
 /* ERROR 42704 when there is no such role; what: "owner". */
 extern void zdu_check_role(const char *role, const char *what);
 

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "zdu.h"
@@ -26,14 +27,28 @@ static ZduQuery match_beats = {
 	"  CASE WHEN c.original IS NULL THEN 0 WHEN n.version IS NULL OR n.version = c.original THEN 1 ELSE 2 END, "
 	"  CASE WHEN n.fenced OR s.phase = 'stop' THEN 'stop' "
 	"       WHEN n.state IN ('DRAINING', 'TERMINATING') OR NOT n.attached THEN 'drain' ELSE 'serve' END, "
-	"  $5 - c.swept_at > make_interval(secs => extract(epoch FROM p.heartbeat_ttl) / 4) "
-	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
+	"  $5 > c.beats_sweep_at "
+	"FROM zdu.cluster c "
 	"CROSS JOIN unnest($2, $3, $4) WITH ORDINALITY AS b(node, incarnation, state, ord) "
 	"LEFT JOIN zdu.node n ON n.cluster_id = c.cluster_id AND n.name = b.node "
 	"LEFT JOIN LATERAL (SELECT o.phase FROM zdu.step o WHERE n.taken AND o.cluster_id = n.cluster_id AND o.node_id = n.node_id "
 	"  AND o.state = 'running' LIMIT 1) s ON true "
 	"WHERE c.name = $1 ORDER BY b.ord",
 	.nargs = 5, .argtypes = {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
+};
+
+/* What nearly every beat is: a known process, as before.  Rows are found by key; for any other beat there is none. */
+static ZduQuery store_usual_beat = {
+	.text =
+	"UPDATE zdu.node_heard h SET heard = $4, listened = c.listened, tasks = coalesce($5, h.tasks), users = coalesce($6, h.users) "
+	"FROM zdu.cluster c, zdu.node n "
+	"WHERE c.name = $1 AND n.cluster_id = c.cluster_id AND n.name = $2 AND h.node_id = n.node_id "
+	"AND n.reports AND NOT n.taken AND NOT n.fenced AND n.state <> 'OFFLINE' AND ($7::text IS NULL OR n.state = $7) "
+	"AND ($3::text IS NULL OR n.incarnation = $3) AND (n.login IS NULL OR n.login = $8) "
+	"AND c.beats_sweep_at >= $4 "
+	"RETURNING CASE WHEN n.state IN ('DRAINING', 'TERMINATING') OR NOT n.attached THEN 'drain' ELSE 'serve' END, "
+	"  CASE WHEN c.original IS NULL THEN 0 WHEN n.version IS NULL OR n.version = c.original THEN 1 ELSE 2 END",
+	.nargs = 8, .argtypes = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID}
 };
 
 static ZduQuery store_beats = {
@@ -230,9 +245,33 @@ beat_locked(ZduCall *call, Beat *beats, int n)
 	zdu_nodes_store(f, nodes, nnodes);
 }
 
+/* Takes one beat in one statement if it is a usual one, and ends the call; otherwise nothing was done. */
+static bool
+take_usual_beat(ZduCall *call, FunctionCallInfo fcinfo, Beat *b)
+{
+	ZduArg		args[8];
+	ZduReader	r;
+
+	for (int i = 0; i < 3; i++)
+		args[i] = zdu_datum(PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i));
+	args[3] = zdu_time(zdu_now());
+	for (int i = 4; i < 6; i++)
+		args[i] = zdu_datum(PG_GETARG_DATUM(i), PG_ARGISNULL(i));
+	args[6] = zdu_datum(PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3), PG_ARGISNULL(3));
+	args[7] = zdu_text(GetUserNameFromId(call->session.caller, true));
+	zdu_run(&store_usual_beat, args);
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return false;
+	b->command = zdu_read_text(&r);
+	b->mode = zdu_read_int4(&r);
+	zdu_leave(&call->session);
+	return true;
+}
+
 /*
- * Takes n beats; the arrays are spread out.  Leaves the answers in *result,
- * and the call ended.
+ * Takes n beats of a call that was begun; the arrays are spread out.  Returns
+ * the answers, and the call is ended.
  */
 static Beat *
 take_beats(ZduCall *call, const char *cluster, ZduArg names, ZduArg incarnations, ZduArg states, int n,
@@ -244,7 +283,6 @@ take_beats(ZduCall *call, const char *cluster, ZduArg names, ZduArg incarnations
 	double		listened = 0;
 	int			nquick;
 
-	zdu_call_begin(call, "zdu_heartbeat", NULL);
 	call->cluster = cluster;
 	if (zdu_run(&match_beats, (ZduArg[]) {zdu_text(cluster), names, incarnations, states, zdu_time(zdu_now())}) == 0 &&
 		n > 0)
@@ -281,18 +319,23 @@ Datum
 zdu_heartbeat(PG_FUNCTION_ARGS)
 {
 	ZduCall		call;
-	Beat	   *b;
+	Beat		usual = {0};
+	Beat	   *b = &usual;
 	Datum		numbers[2] = {PG_GETARG_DATUM(4), PG_GETARG_DATUM(5)};
 	bool		none[2] = {PG_ARGISNULL(4), PG_ARGISNULL(5)};
 	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2];
+	char	   *cluster;
 
 	(void) zdu_arg_required(fcinfo, 1, "node");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "zdu_heartbeat must return a row");
-	b = take_beats(&call, zdu_arg_required(fcinfo, 0, "cluster"), one_text(fcinfo, 1), one_text(fcinfo, 2), one_text(fcinfo, 3), 1,
-				   &numbers[0], &none[0], &numbers[1], &none[1]);
+	cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	zdu_call_begin(&call, "zdu_heartbeat", NULL);
+	if (!take_usual_beat(&call, fcinfo, &usual))
+		b = take_beats(&call, cluster, one_text(fcinfo, 1), one_text(fcinfo, 2), one_text(fcinfo, 3), 1,
+					   &numbers[0], &none[0], &numbers[1], &none[1]);
 	if (b->code != 0)
 		ereport(ERROR,
 				(errcode(b->code),
@@ -365,6 +408,7 @@ zdu_heartbeat_many(PG_FUNCTION_ARGS)
 		deconstruct_array(array_of(fcinfo, 4 + i, INT4OID, n), INT4OID, 4, true, TYPALIGN_INT, &numbers[i], &none[i], &got);
 	}
 	InitMaterializedSRF(fcinfo, 0);
+	zdu_call_begin(&call, "zdu_heartbeat", NULL);
 	beats = take_beats(&call, cluster, texts[0], texts[1], texts[2], n, numbers[0], none[0], numbers[1], none[1]);
 	for (int i = 0; i < n; i++)
 	{

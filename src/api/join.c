@@ -142,7 +142,10 @@ admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const
 	bool		same = node != NULL && incarnation != NULL && node->incarnation != NULL && strcmp(node->incarnation, incarnation) == 0;
 
 	if (node == NULL)
+	{
+		zdu_check_name("node", name);
 		node = zdu_node_insert(f, name, NODE_STARTING);
+	}
 	else if (!(same && node->state == NODE_ACTIVE))
 	{
 		/* Whatever it was, the process that was it is gone. */

@@ -6,6 +6,8 @@
  */
 #include "api/api.h"
 
+#include <ctype.h>
+
 #include "api/drive.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
@@ -156,6 +158,21 @@ static ZduQuery upsert_release = {
 	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, TEXTOID}
 };
 
+/* Names stand in commands, paths and host names: nothing in them needs quoting. */
+void
+zdu_check_name(const char *what, const char *name)
+{
+	const char *rest = name + strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
+
+	if (isalnum((unsigned char) name[0]) && *rest == '\0' && strlen(name) <= NAMEDATALEN - 1)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" cannot be the name of a %s", name, what),
+			 errdetail("N11: a name has 1 to %d letters, digits and . _ - :, and begins with a letter or digit.", NAMEDATALEN - 1),
+			 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_set_%s'", what)));
+}
+
 static void
 no_such(const char *what, const char *name, const char *rule, const char *look)
 {
@@ -191,6 +208,7 @@ zdu_set_cluster(PG_FUNCTION_ARGS)
 	ZduCall		call;
 
 	zdu_call_begin(&call, "zdu_set_cluster", NULL);
+	zdu_check_name("cluster", name);
 	call.cluster = name;
 	zdu_instance_init();
 	if (policy != NULL && zdu_run(&policy_exists, (ZduArg[]) {zdu_text(policy)}) == 0)
@@ -266,6 +284,7 @@ zdu_set_node(PG_FUNCTION_ARGS)
 	ZduNode    *node;
 
 	zdu_call_begin(&call, "zdu_set_node", cluster);
+	zdu_check_name("node", name);
 	if (login != NULL)
 		zdu_check_role(login, "login");
 	if (vars != NULL)
@@ -340,6 +359,7 @@ zdu_set_group(PG_FUNCTION_ARGS)
 	ZduCall		call;
 
 	zdu_call_begin(&call, "zdu_set_group", cluster);
+	zdu_check_name("group", name);
 	check_group_name(name);
 	check_group_change(call.f);
 	if (zdu_run(&insert_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) > 0)
@@ -403,6 +423,7 @@ zdu_set_runbook(PG_FUNCTION_ARGS)
 
 	(void) zdu_arg_required(fcinfo, 1, "document");
 	zdu_call_begin(&call, "zdu_set_runbook", NULL);
+	zdu_check_name("runbook", name);
 	if (zdu_run(&is_shipped, (ZduArg[]) {zdu_text(name)}) > 0)
 		refuse_shipped("runbook", name, psprintf("SELECT zdu_set_runbook('%s-own', document) FROM zdu.runbook WHERE name = '%s'", name, name));
 	zdu_runbook_check(name, document);
@@ -417,6 +438,14 @@ zdu_set_runbook(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(revision);
 }
 
+/* What the columns' types and CHECKs refuse gets a rule and a remedy. */
+static void
+explain_policy(void *arg)
+{
+	errdetail("W1: a setting is out of its range, or two of them make no sense together; nothing was changed.");
+	errhint("SELECT * FROM zdu.current_policy WHERE name = 'default'");
+}
+
 /* Stores a policy of one's own; its CHECKs decide whether it makes sense. */
 static const char *
 store_policy(const char *name, const char *based_on, Jsonb *settings)
@@ -424,18 +453,24 @@ store_policy(const char *name, const char *based_on, Jsonb *settings)
 	ZduReader	r;
 	Jsonb	   *wanted;
 	Jsonb	   *old;
+	ErrorContextCallback explain = {error_context_stack, explain_policy, NULL};
 
 	zdu_run(&lock_policy, (ZduArg[]) {zdu_text(name)});
+	error_context_stack = &explain;
 	zdu_run(&wanted_policy, (ZduArg[]) {zdu_text(name), zdu_text(based_on), zdu_jsonb(settings)});
 	r = zdu_reader();
 	if (!zdu_next_row(&r))
 		elog(ERROR, "policy \"%s\" has nothing to be based on", name);
 	wanted = zdu_read_jsonb(&r);
 	old = zdu_read_jsonb(&r);
+	if (old == NULL || compareJsonbContainers(&wanted->root, &old->root) != 0)
+	{
+		zdu_run(&delete_policy, (ZduArg[]) {zdu_text(name)});
+		zdu_run(&insert_policy, (ZduArg[]) {zdu_jsonb(wanted)});
+	}
+	error_context_stack = explain.previous;
 	if (old != NULL && compareJsonbContainers(&wanted->root, &old->root) == 0)
 		return "unchanged";
-	zdu_run(&delete_policy, (ZduArg[]) {zdu_text(name)});
-	zdu_run(&insert_policy, (ZduArg[]) {zdu_jsonb(wanted)});
 	return old == NULL ? "created" : "changed";
 }
 
@@ -449,6 +484,7 @@ zdu_set_policy(PG_FUNCTION_ARGS)
 	const char *result;
 
 	zdu_call_begin(&call, "zdu_set_policy", NULL);
+	zdu_check_name("policy", name);
 	if (zdu_run(&is_shipped_policy, (ZduArg[]) {zdu_text(name)}) > 0)
 		refuse_shipped("policy", name, psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s')", name, name));
 	if (based_on != NULL && zdu_run(&policy_exists, (ZduArg[]) {zdu_text(based_on)}) == 0)

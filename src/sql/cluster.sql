@@ -15,7 +15,7 @@ CREATE TABLE zdu.runbook
 	set_by text NOT NULL DEFAULT session_user,
 	set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT runbook_pkey PRIMARY KEY (name, shipped, revision),
-	CONSTRAINT runbook_name_check CHECK (name ~ '^[A-Za-z][A-Za-z0-9_.-]{0,62}$')
+	CONSTRAINT runbook_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$')
 );
 COMMENT ON TABLE zdu.runbook IS 'How to take a node through an upgrade: immutable revisions of a JSON document, see doc/protocol.md';
 COMMENT ON COLUMN zdu.runbook.name IS 'its name; a runbook of your own wins over one shipped later under the same name';
@@ -55,10 +55,11 @@ CREATE TABLE zdu.cluster
 	serial bigint NOT NULL DEFAULT 0,
 	listened double precision NOT NULL DEFAULT 0,
 	swept_at timestamptz NOT NULL DEFAULT 'epoch',
+	beats_sweep_at timestamptz NOT NULL DEFAULT 'epoch',
 	work_waits boolean NOT NULL DEFAULT false,
 	CONSTRAINT cluster_pkey PRIMARY KEY (cluster_id),
 	CONSTRAINT cluster_name_key UNIQUE (name),
-	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'),
+	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT cluster_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT cluster_state_check CHECK (state IN ('STABLE', 'READY_TO_UPGRADE', 'MIXED', 'READY_TO_RUN_UPGRADE_TASKS',
 													'RUNNING_UPGRADE_TASKS', 'UPGRADE_TASKS_FAILED'))
@@ -79,6 +80,7 @@ COMMENT ON COLUMN zdu.cluster.target IS 'where the upgrade goes; NULL outside up
 COMMENT ON COLUMN zdu.cluster.serial IS 'bumped by every decision: a REPEATABLE READ caller gets 40001';
 COMMENT ON COLUMN zdu.cluster.listened IS 'seconds that somebody listened: deadlines count in these, so that an outage of the control plane ends nothing (N4)';
 COMMENT ON COLUMN zdu.cluster.swept_at IS 'when listened was last added to';
+COMMENT ON COLUMN zdu.cluster.beats_sweep_at IS 'from when on a heartbeat adds to it, if no worker has';
 COMMENT ON COLUMN zdu.cluster.work_waits IS 'a step could be granted to a worker with free slots';
 
 CREATE TABLE zdu.node_group
@@ -87,7 +89,7 @@ CREATE TABLE zdu.node_group
 	name text NOT NULL,
 	CONSTRAINT node_group_pkey PRIMARY KEY (cluster_id, name),
 	CONSTRAINT node_group_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT node_group_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$')
+	CONSTRAINT node_group_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$')
 );
 COMMENT ON TABLE zdu.node_group IS 'Groups of nodes; every node is in exactly one (N11)';
 COMMENT ON COLUMN zdu.node_group.cluster_id IS 'the cluster';
@@ -123,7 +125,7 @@ CREATE TABLE zdu.node
 	CONSTRAINT node_name_key UNIQUE (cluster_id, name),
 	CONSTRAINT node_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
 	CONSTRAINT node_group_fkey FOREIGN KEY (cluster_id, node_group) REFERENCES zdu.node_group,
-	CONSTRAINT node_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$'),
+	CONSTRAINT node_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT node_labels_check CHECK (jsonb_typeof(labels) = 'object'),
 	CONSTRAINT node_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT node_state_check CHECK (state IN ('STARTING', 'ACTIVE', 'DRAINING', 'TERMINATING', 'OFFLINE', 'ERROR')),

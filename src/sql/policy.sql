@@ -36,7 +36,7 @@ CREATE TABLE zdu.policy
 	max_block interval NOT NULL DEFAULT '5 s',
 	auto_adopt boolean NOT NULL DEFAULT false,
 	CONSTRAINT policy_pkey PRIMARY KEY (name, shipped),
-	CONSTRAINT policy_name_check CHECK (name ~ '^[a-z][a-z0-9_.-]{0,62}$'),
+	CONSTRAINT policy_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT policy_early_end_check CHECK (early_end IN ('deny', 'force')),
 	CONSTRAINT policy_cancel_check CHECK (cancel IN ('until_first_upgrade', 'never')),
 	CONSTRAINT policy_rollback_check CHECK (rollback IN ('allow', 'never')),

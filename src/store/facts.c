@@ -53,10 +53,11 @@ static ZduQuery store_failures = {
 };
 
 static ZduQuery store_listened = {
-	.text = "UPDATE zdu.cluster SET listened = listened + least(extract(epoch FROM $2 - swept_at), $3), swept_at = $2 "
+	.text = "UPDATE zdu.cluster SET listened = listened + least(extract(epoch FROM $2 - swept_at), $3), swept_at = $2, "
+	"beats_sweep_at = $2 + make_interval(secs => $5) "
 	"WHERE cluster_id = $1 AND $2 - swept_at >= make_interval(secs => $4) "
 	"RETURNING listened",
-	.nargs = 4, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID}
+	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
 
 static ZduQuery store_work_waits = {
@@ -296,7 +297,7 @@ zdu_listen(ZduFacts *f)
 	ZduReader	r;
 
 	zdu_run(&store_listened, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(interval * 2), zdu_float8(interval)
+		zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(interval * 2), zdu_float8(interval), zdu_float8(f->heartbeat_ttl / 4)
 	});
 	r = zdu_reader();
 	if (!zdu_next_row(&r))

@@ -123,11 +123,18 @@ static ZduQuery queue_nodes = {
 	.nargs = 3, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID}
 };
 
-static ZduQuery dequeue_nodes = {
+static ZduQuery dequeue_node = {
 	.text =
-	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $3 THEN heading END "
-	"WHERE cluster_id = $1 AND ($2 = 0 OR node_id = $2) AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $3))",
-	.nargs = 3, .argtypes = {INT8OID, INT8OID, BOOLOID}
+	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END "
+	"WHERE node_id = $1 AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $2))",
+	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
+};
+
+static ZduQuery dequeue_all = {
+	.text =
+	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END "
+	"WHERE cluster_id = $1 AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $2))",
+	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
 };
 
 static ZduQuery any_queued = {
@@ -442,7 +449,7 @@ zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back)
 void
 zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading)
 {
-	zdu_run(&dequeue_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(id), zdu_bool(keep_heading)});
+	zdu_run(id == 0 ? &dequeue_all : &dequeue_node, (ZduArg[]) {zdu_int8(id == 0 ? f->cluster_id : id), zdu_bool(keep_heading)});
 }
 
 bool

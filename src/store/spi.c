@@ -101,7 +101,7 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 
 	if (q->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(q->text, q->nargs, q->argtypes);
+		SPIPlanPtr	plan = SPI_prepare_cursor(q->text, q->nargs, q->argtypes, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare \"%s\": %s", q->text, SPI_result_code_string(SPI_result));

@@ -2,10 +2,12 @@
  * spi.h
  *	  Talking to the database: the only user of SPI.
  *
- * A query is one literal with $n and named columns, planned once a backend
- * and kept.  Between zdu_enter() and zdu_leave() everything runs as the owner
- * of schema zdu, in a security-restricted context, with search_path =
- * pg_catalog, pg_temp; an ERROR in between undoes all of that by itself.
+ * A query is one literal with $n and named columns, planned once a backend,
+ * for whatever arguments, and kept: planning takes longer than running.
+ *
+ * Between zdu_enter() and zdu_leave() everything runs as the owner of schema
+ * zdu, in a security-restricted context, with search_path = pg_catalog,
+ * pg_temp; an ERROR in between undoes all of that by itself.
  */
 #ifndef ZDU_SPI_H
 #define ZDU_SPI_H

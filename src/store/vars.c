@@ -84,6 +84,9 @@ zdu_conninfo_is_unsafe(const char *text, int len)
 		return true;
 	if (at != NULL && memchr(userinfo + 3, ':', at - userinfo - 3) != NULL)
 		return true;
+	/* What a URI hides behind percent signs is not for us to find out. */
+	if (userinfo != NULL && strchr(userinfo, '?') != NULL && strchr(strchr(userinfo, '?'), '%') != NULL)
+		return true;
 	return has_setting(conninfo, "service") &&
 		(has_setting(conninfo, "host") || has_setting(conninfo, "hostaddr") || has_setting(conninfo, "port"));
 }

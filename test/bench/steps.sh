@@ -1,0 +1,25 @@
+# Steps reported as done and granted, by one worker in one cluster: steps_BATCH.
+
+cases()
+{
+	echo steps_100 least 0.4 queue
+	echo steps_1 least 0.3 queue
+}
+
+# A hundred in flight need a hundred nodes; each run takes new ones.
+prepare()
+{
+	driven steps_100 5000 100
+	driven steps_1 1000 1
+}
+
+rate()
+{
+	batch=${1##*_}
+	per_second "$1" -D slots="$batch" -D reports='[]' -t "$((batch == 1 ? 300 : 50))" <<-'END' |
+		SELECT coalesce(json_agg(json_build_object('token', token, 'verb', 'probe', 'state', 'done',
+			'evidence', '{"version": "1.1.0"}'::json)), '[]') AS reports
+		FROM zdu_work('w', 'w1', 'c', :reports, :slots, programs => '{look}') WHERE token IS NOT NULL \gset
+	END
+	LC_ALL=C awk -v batch="$batch" '{ print $1 * batch }'
+}
