@@ -13,7 +13,7 @@ cases()
 
 prepare()
 {
-	createdb beat
+	database beat
 	sql beat "CREATE EXTENSION zdu"
 	sql beat "SELECT zdu_set_cluster('c')"
 	sql beat "SELECT zdu_join('c', 'app' || i, '1.0.0') FROM generate_series(1, 32) AS i"

@@ -9,17 +9,16 @@ SELECT zdu_set_runbook('bench', jsonb_build_object('zdu_runbook', 1, 'node', jso
 	phase, '{"exec": "look", "only": "probe", "until": "$.version == $version"}'::jsonb)))
 FROM unnest('{isolate,drain,stop,upgrade,start,verify,integrate}'::text[]) AS phase;
 SELECT zdu_set_cluster('c', policy => 'bench', runbook => 'bench');
-SELECT zdu_join('c', 'app0', '1.0.0');
-SELECT zdu_heartbeat('c', 'app0', state => 'ACTIVE');
 
 INSERT INTO zdu.node (cluster_id, name, state, version, reports)
 SELECT c.cluster_id, 'app' || i, 'ACTIVE', '1.0.0', true
 FROM zdu.cluster c, generate_series(1, :nodes - 1) AS i;
 INSERT INTO zdu.node_count (cluster_id, version, state, confirmed, in_rotation, taken, n)
-SELECT cluster_id, '1.0.0', 'ACTIVE', false, true, false, :nodes - 1 FROM zdu.cluster
-ON CONFLICT ON CONSTRAINT node_count_key DO UPDATE SET n = :nodes;
+SELECT cluster_id, '1.0.0', 'ACTIVE', false, true, false, :nodes - 1 FROM zdu.cluster;
 INSERT INTO zdu.node_heard (node_id, heard)
-SELECT node_id, zdu_clock() FROM zdu.node ON CONFLICT DO NOTHING;
+SELECT node_id, zdu_clock() FROM zdu.node;
+SELECT zdu_join('c', 'app0', '1.0.0');
+SELECT zdu_heartbeat('c', 'app0', state => 'ACTIVE');
 VACUUM ANALYZE zdu.node, zdu.node_heard;
 
 SELECT zdu_begin('c', '1.1.0');

@@ -7,7 +7,7 @@ cases()
 
 prepare()
 {
-	createdb exchange
+	database exchange
 	sql exchange "CREATE EXTENSION zdu"
 	sql exchange "SELECT zdu_set_cluster('c', runbook => 'local', vars => '{\"root\": \"/r\", \"haproxy\": \"/h\", \"backend\": \"b\", \"health\": \"http://h\"}')"
 	sql exchange "SELECT zdu_join('c', 'app' || i, '1.0.0') FROM generate_series(1, 10) AS i"

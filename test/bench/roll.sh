@@ -7,7 +7,7 @@ cases()
 
 prepare()
 {
-	createdb roll
+	database roll
 	sql roll "CREATE EXTENSION zdu"
 	sql roll "SELECT zdu_set_policy('bench', settings => '{\"max_unavailable\": 10, \"min_healthy_time\": \"0 s\",
 		\"finalize\": \"auto\", \"heartbeat_ttl\": \"1 h\"}')"

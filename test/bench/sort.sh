@@ -7,10 +7,10 @@ cases()
 
 prepare()
 {
-	createdb sort
+	database sort
 	sql sort "CREATE EXTENSION zdu"
-	sql sort "CREATE TABLE thing AS SELECT format('%s.%s.%s', i % 7, i * 7919 % 1009, i * 104729 % 10007)::zdu_version AS version
-		FROM generate_series(1, 1000000) AS i"
+	sql sort "CREATE TABLE thing AS SELECT CAST (format('%s.%s.%s', i % 7, i * 7919 % 1009, i * 104729 % 10007) AS zdu_version) AS version
+		FROM generate_series(1::bigint, 1000000) AS i"
 	sql sort "VACUUM ANALYZE"
 }
 

@@ -4,7 +4,7 @@ beside=exchange
 
 prepare()
 {
-	createdb plain_key
+	database plain_key
 	sql plain_key "CREATE TABLE thing (name text PRIMARY KEY, value text)"
 	sql plain_key "INSERT INTO thing SELECT 'c' || i, 'v' FROM generate_series(1, 1000) AS i"
 	sql plain_key "VACUUM ANALYZE"

@@ -4,7 +4,7 @@ beside=steps
 
 prepare()
 {
-	createdb queue
+	database queue
 	sql queue "CREATE TABLE job (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'pending', worker text, evidence jsonb,
 		started_at timestamptz, ended_at timestamptz)"
 	sql queue "CREATE INDEX job_pending_idx ON job (id) WHERE state = 'pending'"

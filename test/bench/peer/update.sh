@@ -4,7 +4,7 @@ beside=beat
 
 prepare()
 {
-	createdb plain_update
+	database plain_update
 	sql plain_update "CREATE TABLE heard (id integer PRIMARY KEY, at timestamptz) WITH (fillfactor = 50)"
 	sql plain_update "INSERT INTO heard SELECT i, now() FROM generate_series(1, 32) AS i"
 	sql plain_update "VACUUM ANALYZE"

@@ -10,7 +10,7 @@ programs="mvn javac jar"
 health=/engine-rest/version
 policy=camunda
 runbook=$top/runbooks/camunda.json
-least=2000
+least=1000
 
 # Prints how node $1 on port $2 is started.
 make_node()
@@ -34,10 +34,11 @@ write_settings()
 	END
 }
 
-# The schema of a new site; later ones are steps of the runbook.
+# The schema of a new site; later ones are steps of the runbook, with the product's scripts.
 migrate()
 {
 	write_settings
+	ln -s "$HOME/releases/camunda/$new/db/upgrade" "$HOME/camunda-sql"
 	for part in engine history identity case.engine case.history decision.engine decision.history; do
 		in_store -f "$HOME/releases/camunda/$1/db/create/activiti.postgres.create.$part.sql" >"$work/migrate.log"
 	done

@@ -9,7 +9,7 @@ programs="node npm"
 health=/health
 policy=unleash
 runbook=$top/test/e2e/unleash/runbook.json
-least=2000
+least=1000
 
 # Prints how node $1 on port $2 is started.
 make_node()
