@@ -50,7 +50,7 @@ make_cluster_steps(ZduFacts *f, ZduPhase phase)
 
 	if (error != NULL)
 		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", zdu_phase_name(phase), error));
-	zdu_steps_insert(f, f->upgrade_id, steps);
+	zdu_steps_insert(f, f->upgrade_id, steps, false);
 	return list_length(steps);
 }
 
@@ -169,7 +169,7 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 		return;
 	}
 	zdu_event_note(node->name, "unwind", zdu_phase_name(reached), zdu_phase_name(from), "L23", "brought back");
-	zdu_steps_insert(f, f->upgrade_id, steps);
+	zdu_steps_insert(f, f->upgrade_id, steps, false);
 	if (steps == NIL)
 		zdu_release(f, node);
 	zdu_notify();
@@ -206,7 +206,7 @@ zdu_reassert_detached(ZduFacts *f, ZduRunbook *rb)
 											  nodes[i].version != NULL ? nodes[i].version : f->version, &error);
 
 		if (error == NULL)
-			zdu_steps_insert(f, 0, steps);
+			zdu_steps_insert(f, 0, steps, false);
 	}
 }
 

@@ -148,7 +148,7 @@ zdu_begin(PG_FUNCTION_ARGS)
 	{
 		queue_all(f, b.target);
 		/* Only now is {version} the target. */
-		zdu_steps_insert(f, upgrade_id, zdu_runbook_cluster_steps(b.runbook, f, PHASE_BEFORE, &error));
+		zdu_steps_insert(f, upgrade_id, zdu_runbook_cluster_steps(b.runbook, f, PHASE_BEFORE, &error), false);
 		if (error != NULL)
 			elog(ERROR, "the preparation of cluster \"%s\" passed its check: %s", f->name, error);
 		zdu_runbook_guards(b.runbook, f, upgrade_id);

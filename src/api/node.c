@@ -44,7 +44,7 @@ make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
 				 errmsg("runbook \"%s\" cannot be used for node \"%s\"", rb->name, node->name),
 				 errdetail("W1: %s.", error),
 				 errhint("SELECT zdu_set_node('%s', '%s', vars => '{...}')", f->name, node->name)));
-	zdu_steps_insert(f, 0, steps);
+	zdu_steps_insert(f, 0, steps, false);
 	/* Where nobody can be asked to do it, saying so is doing it. */
 	if (steps == NIL)
 		zdu_node_rotate(node, attach, "by hand");

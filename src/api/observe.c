@@ -10,7 +10,6 @@
 #include "store/event.h"
 #include "store/node.h"
 #include "store/vars.h"
-#include "store/worker.h"
 #include "utils/builtins.h"
 
 static ZduQuery show_version = {
@@ -147,7 +146,7 @@ put_look(ReturnSetInfo *rsinfo, const char *node, const char *phase, Jsonb *args
 }
 
 void
-zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInfo *rsinfo)
+zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetInfo *rsinfo)
 {
 	int64	   *ids;
 	char	  **names;
@@ -155,8 +154,11 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInf
 
 	if (rb == NULL || rb->active_path == NULL)
 		return;
+	/* Who has not the program would see nothing, and nobody else would look meanwhile. */
+	if (rb->observe_program != NULL && !zdu_worker_has(w, rb->observe_program))
+		return;
 	/* Not so rarely that a node would count as unheard only because nobody looked (N4). */
-	ids = zdu_observations_due(f, only, Min(rb->observe_every, f->heartbeat_ttl / 3), &n, &names);
+	ids = zdu_observations_due(f, w->node, Min(rb->observe_every, f->heartbeat_ttl / 3), &n, &names);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *error = NULL;
@@ -170,14 +172,14 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInf
 }
 
 void
-zdu_guards_put(ZduFacts *f, ReturnSetInfo *rsinfo)
+zdu_guards_put(ZduFacts *f, const ZduWorker *w, ReturnSetInfo *rsinfo)
 {
 	int			n;
 	ZduGuardLook *looks;
 
 	if (f->upgrade_id == 0 || !f->driven)
 		return;
-	looks = zdu_guards_due(f, &n);
+	looks = zdu_guards_due(f, w, &n);
 	for (int i = 0; i < n; i++)
 		put_look(rsinfo, NULL, "guard", looks[i].args);
 }

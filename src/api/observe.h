@@ -9,6 +9,7 @@
 #include "nodes/execnodes.h"
 #include "store/report.h"
 #include "store/runbook.h"
+#include "store/worker.h"
 
 /* Sets by which jsonpaths a cluster's observations are read; NULL where it has none. */
 extern void zdu_observe_paths(const char *cluster, ZduObservePaths *paths);
@@ -20,7 +21,7 @@ extern void zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n);
 extern void zdu_guards_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports);
 
 /* Adds rows that ask for what is due to be looked at. */
-extern void zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const char *only, ReturnSetInfo *rsinfo);
-extern void zdu_guards_put(ZduFacts *f, ReturnSetInfo *rsinfo);
+extern void zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetInfo *rsinfo);
+extern void zdu_guards_put(ZduFacts *f, const ZduWorker *w, ReturnSetInfo *rsinfo);
 
 #endif							/* ZDU_OBSERVE_H */

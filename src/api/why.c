@@ -342,7 +342,8 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 	if (f->upgrade_id != 0)
 		why_take(a, f, node);
 	why_steps(a, f, node);
-	if (f->upgrade_id != 0)
+	/* In zdu.status one line is enough; what can be done takes a look at every node. */
+	if (f->upgrade_id != 0 && (a->rsinfo != NULL || a->first == NULL))
 		why_act(a, call, node);
 }
 

@@ -29,6 +29,9 @@ PG_FUNCTION_INFO_V1(zdu_work);
 
 #define PROTOCOL 1
 
+/* More than that no worker holds at once: what it says is only its word. */
+#define MAX_SLOTS 1000
+
 /* Verbs follow from stages; whoever runs an action is told its number and token, and soak that it is not verify. */
 static ZduQuery all_held = {
 	.text =
@@ -41,11 +44,6 @@ static ZduQuery all_held = {
 	"CROSS JOIN LATERAL (SELECT CASE WHEN s.stage = 'act' THEN s.act ELSE s.look END AS args) a "
 	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3 AND s.look IS NOT NULL ORDER BY s.number",
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
-};
-
-static ZduQuery lease_of = {
-	.text = "SELECT extract(epoch FROM p.lease)::double precision FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy WHERE c.cluster_id = $1",
-	.nargs = 1, .argtypes = {INT8OID}
 };
 
 typedef struct Exchange
@@ -91,11 +89,7 @@ static void
 put_held(Exchange *x)
 {
 	ZduReader	r;
-	double		lease;
 
-	zdu_run(&lease_of, (ZduArg[]) {zdu_int8(x->due.cluster_id)});
-	r = zdu_reader();
-	lease = zdu_next_row(&r) ? zdu_read_float8(&r, 0) : 0;
 	zdu_run(&all_held, (ZduArg[]) {zdu_int8(x->due.cluster_id), zdu_text(x->worker.name), zdu_text(x->worker.incarnation)});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
@@ -108,7 +102,7 @@ put_held(Exchange *x)
 		Jsonb	   *args = zdu_read_jsonb(&r);
 		double		deadline = zdu_read_float8(&r, 0);
 
-		put_row(x, token, node, phase, attempt, verb, args, Max(deadline, 0), lease, NULL, NULL);
+		put_row(x, token, node, phase, attempt, verb, args, Max(deadline, 0), x->due.lease, NULL, NULL);
 	}
 }
 
@@ -133,7 +127,7 @@ read_arguments(Exchange *x, FunctionCallInfo fcinfo)
 	x->worker.node = zdu_arg_text(fcinfo, 5);
 	x->worker.protocol = protocol;
 	x->worker.programs = zdu_datum(PG_ARGISNULL(6) ? (Datum) 0 : PG_GETARG_DATUM(6), PG_ARGISNULL(6));
-	x->slots = PG_ARGISNULL(4) ? 0 : Max(PG_GETARG_INT32(4), 0);
+	x->slots = PG_ARGISNULL(4) ? 0 : Min(Max(PG_GETARG_INT32(4), 0), MAX_SLOTS);
 	x->leaving = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
 	if (!PG_ARGISNULL(6))
 	{
@@ -175,16 +169,12 @@ apply_reports(Exchange *x)
 	for (int i = 0; i < x->nmatches; i++)
 	{
 		ZduMatch   *m = &x->matches[i];
-		int			k = 0;
 		ZduStep    *s;
+		int			k;
 
-		if (m->sqlstate != NULL || m->step_id == 0)
+		if (m->sqlstate != NULL || m->step_id == 0 || (s = zdu_step_seek(steps, nsteps, m->step_id)) == NULL)
 			continue;
-		while (k < nsteps && steps[k].id != m->step_id)
-			k++;
-		if (k == nsteps)
-			continue;
-		s = &steps[k];
+		k = s - steps;
 		/* Since the look without the lock it may have ended, or been granted to somebody else. */
 		if (s->state != STEP_RUNNING && s->state != STEP_UNKNOWN)
 			continue;
@@ -195,6 +185,11 @@ apply_reports(Exchange *x)
 		}
 		if (progress[k].step != NULL && progress[k].outcome.state != STEP_RUNNING)
 			continue;
+		if (s->state == STEP_UNKNOWN)
+		{
+			zdu_event_note(s->node, "lease", "lost", "held", "W4", psprintf("%s: its worker is heard again, before anybody took it over", zdu_phase_name(s->phase)));
+			s->state = STEP_RUNNING;
+		}
 		if (progress[k].step == NULL)
 			progress[k].was_stage = s->view.stage;
 		progress[k].step = s;
@@ -263,14 +258,8 @@ has_programs(const ZduWorker *w, List *steps)
 		char	   *rest = programs != NULL ? pstrdup(programs) : NULL;
 
 		for (char *p = rest != NULL ? strtok(rest, " ") : NULL; p != NULL; p = strtok(NULL, " "))
-		{
-			int			i = 0;
-
-			while (i < w->nprograms && strcmp(w->program[i], p) != 0)
-				i++;
-			if (i == w->nprograms)
+			if (!zdu_worker_has(w, p))
 				return false;
-		}
 	}
 	return true;
 }
@@ -328,15 +317,17 @@ take_nodes(Exchange *x, int slots)
 		f->taken++;
 		taken++;
 	}
-	zdu_steps_insert(f, f->upgrade_id, steps);
+	zdu_steps_insert(f, f->upgrade_id, steps, true);
 	zdu_nodes_store(f, nodes, n);
 	return taken;
 }
 
+/* Grants what is next in nodes in flight; returns how many slots that takes. */
 static int
 grant(Exchange *x, int slots)
 {
 	int			n;
+	int			held = 0;
 	ZduStep    *steps = zdu_steps_grant(x->call.f, zdu_instance_epoch(), x->worker.name, x->worker.incarnation,
 										x->worker.node, x->worker.programs, slots, &n);
 
@@ -345,9 +336,11 @@ grant(Exchange *x, int slots)
 		/* Looking now and then whether a detached node is still out is no event. */
 		if (steps[i].upgrade_id != 0)
 			zdu_event_note(steps[i].node, "step", NULL, psprintf("%s running", zdu_phase_name(steps[i].phase)), "W4",
-						   psprintf("granted to %s, attempt %d", x->worker.name, steps[i].view.attempt));
+						   steps[i].timer ? "a timer" : psprintf("granted to %s, attempt %d", x->worker.name, steps[i].view.attempt));
+		if (!steps[i].timer)
+			held++;
 	}
-	return n;
+	return held;
 }
 
 static void
@@ -356,7 +349,7 @@ fill(Exchange *x)
 	ZduFacts   *f = x->call.f;
 	int			slots = x->leaving ? 0 : x->slots;
 
-	if (slots > 0)
+	if (!x->leaving)
 		slots -= grant(x, slots);
 	if (slots > 0 && take_nodes(x, slots) > 0)
 		slots -= grant(x, slots);
@@ -408,8 +401,8 @@ decide(Exchange *x)
 		zdu_worker_leave(f, &x->worker);
 	else if (swept || !x->due.known || x->due.work_waits)
 	{
-		zdu_observations_put(x->call.f, x->runbook, x->worker.node, x->rsinfo);
-		zdu_guards_put(x->call.f, x->rsinfo);
+		zdu_observations_put(x->call.f, x->runbook, &x->worker, x->rsinfo);
+		zdu_guards_put(x->call.f, &x->worker, x->rsinfo);
 	}
 	zdu_event_flush(x->call.cluster, upgrade_id, x->call.session.caller);
 }
@@ -435,9 +428,13 @@ zdu_work(PG_FUNCTION_ARGS)
 	x.call.cluster = cluster;
 	if (!zdu_worker_due(cluster, &x.worker, &x.due))
 		zdu_no_such_cluster(cluster);
-	if (!x.due.adopted)
+	if (!x.due.adopted || x.due.ousted)
 	{
-		put_not_adopted(&x);
+		if (x.due.ousted)
+			put_row(&x, NULL, NULL, NULL, -1, "error", NULL, -1, -1, ZDU_SQLSTATE_STALE_TOKEN,
+					psprintf("another process has taken the name \"%s\" since; give each worker a --name of its own", x.worker.name));
+		else
+			put_not_adopted(&x);
 		zdu_leave(&x.call.session);
 		return (Datum) 0;
 	}
@@ -450,8 +447,12 @@ zdu_work(PG_FUNCTION_ARGS)
 						  &paths, x.matches, x.nmatches);
 	}
 	if (x.nmatches > 0 || x.due.sweep || !x.due.fresh || (x.due.work_waits && x.slots > 0) || x.leaving)
+	{
 		decide(&x);
-	put_held(&x);
+		x.due.holds = true;
+	}
+	if (x.due.holds)
+		put_held(&x);
 	put_errors(&x);
 	zdu_leave(&x.call.session);
 	ensure_durable();

@@ -83,6 +83,7 @@ typedef struct ZduFacts
 	/* what decisions ask for besides */
 	bool		adopted;		/* this database is the one that directs */
 	bool		prepared;		/* every `before` step is done */
+	bool		steps_open;		/* something is in flight, or waits to be */
 	int			undo_open;		/* undo steps not yet done */
 	bool		one_waived;		/* D10 is waived */
 } ZduFacts;

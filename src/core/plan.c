@@ -89,6 +89,15 @@ compare_role(const char *a, const char *b)
 	return fa != fb ? fb - fa : compare_optional(a, b);
 }
 
+/* Of whom nothing is known comes last: it may be the busiest. */
+static int
+compare_busy(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return (a < 0) - (b < 0);
+	return (a > b) - (a < b);
+}
+
 static int
 compare_key(ZduOrderKey key, const ZduPlanNode *a, const ZduPlanNode *b)
 {
@@ -101,7 +110,7 @@ compare_key(ZduOrderKey key, const ZduPlanNode *a, const ZduPlanNode *b)
 		case ORDER_ZONE:
 			return compare_optional(a->zone, b->zone);
 		case ORDER_LEAST_BUSY:
-			return (a->busy > b->busy) - (a->busy < b->busy);
+			return compare_busy(a->busy, b->busy);
 		case ORDER_NAME:
 		case ORDER_KEYS:
 			break;

@@ -134,6 +134,7 @@ CREATE TABLE zdu.node
 );
 CREATE INDEX node_turn_idx ON zdu.node (cluster_id, turn) WHERE turn IS NOT NULL AND NOT taken;
 CREATE INDEX node_unavailable_idx ON zdu.node (cluster_id) WHERE state <> 'ACTIVE' OR NOT in_rotation OR taken;
+CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
 CREATE INDEX node_detached_idx ON zdu.node (cluster_id) WHERE NOT attached;
 CREATE INDEX node_group_idx ON zdu.node (cluster_id, node_group);
 COMMENT ON TABLE zdu.node IS 'Nodes: what was given (up to login) and what was observed; change them through zdu_set_node, zdu_join, zdu_heartbeat and the like';

@@ -108,5 +108,6 @@ INSERT INTO zdu.policy (name, shipped, version_step, order_by) VALUES ('jahia', 
 INSERT INTO zdu.policy (name, shipped, version_step, min_availability) VALUES ('crate', true, 'listed', 'primaries');
 
 CREATE VIEW zdu.current_policy AS
-SELECT DISTINCT ON (name) * FROM zdu.policy ORDER BY name, shipped;
+SELECT * FROM zdu.policy p
+WHERE NOT p.shipped OR NOT EXISTS (SELECT FROM zdu.policy o WHERE o.name = p.name AND NOT o.shipped);
 COMMENT ON VIEW zdu.current_policy IS 'the policy that a name means: your own before a shipped one';

@@ -55,6 +55,7 @@ CREATE TABLE zdu.step
 	cluster_id bigint NOT NULL,
 	upgrade_id bigint,
 	node_id bigint,
+	round integer NOT NULL DEFAULT 1,
 	ord integer NOT NULL,
 	phase text NOT NULL,
 	direction text NOT NULL,
@@ -104,6 +105,7 @@ COMMENT ON COLUMN zdu.step.step_id IS 'key';
 COMMENT ON COLUMN zdu.step.cluster_id IS 'the cluster';
 COMMENT ON COLUMN zdu.step.upgrade_id IS 'the upgrade; NULL: zdu_attach or zdu_detach';
 COMMENT ON COLUMN zdu.step.node_id IS 'the node; NULL: a step of the cluster';
+COMMENT ON COLUMN zdu.step.round IS 'how often the node was taken in this upgrade, this time included';
 COMMENT ON COLUMN zdu.step.ord IS 'order of the steps of a node, or of the cluster';
 COMMENT ON COLUMN zdu.step.phase IS 'phase of the runbook';
 COMMENT ON COLUMN zdu.step.direction IS 'forward to the target, back to the original';
@@ -115,7 +117,7 @@ COMMENT ON COLUMN zdu.step.retries IS 'further attempts that zdu_retry allows ea
 COMMENT ON COLUMN zdu.step.retry_delay IS 'seconds before the next attempt';
 COMMENT ON COLUMN zdu.step.act IS 'args of verb act, see doc/protocol.md; NULL: only waits';
 COMMENT ON COLUMN zdu.step.look IS 'args of verb probe; NULL: a timer';
-COMMENT ON COLUMN zdu.step.force IS 'args of the forced action after the last attempt; NULL: none';
+COMMENT ON COLUMN zdu.step.force IS 'args of the forced action after the last attempt, in that attempt those of the usual one; NULL: none';
 COMMENT ON COLUMN zdu.step.until IS 'jsonpath predicate over the evidence';
 COMMENT ON COLUMN zdu.step.vars IS 'variables of until';
 COMMENT ON COLUMN zdu.step.programs IS 'programs that a worker must have; NULL: none';
@@ -165,6 +167,7 @@ CREATE TABLE zdu.worker
 	cluster_id bigint NOT NULL,
 	name text NOT NULL,
 	incarnation text NOT NULL,
+	replaced text,
 	protocol integer NOT NULL,
 	programs text[],
 	node text,
@@ -177,6 +180,7 @@ COMMENT ON TABLE zdu.worker IS 'Who asked last for work: one lease for all that 
 COMMENT ON COLUMN zdu.worker.cluster_id IS 'the cluster';
 COMMENT ON COLUMN zdu.worker.name IS 'the worker';
 COMMENT ON COLUMN zdu.worker.incarnation IS 'which process';
+COMMENT ON COLUMN zdu.worker.replaced IS 'the process that had the name before: should it still ask, it is told so';
 COMMENT ON COLUMN zdu.worker.protocol IS 'what it understands';
 COMMENT ON COLUMN zdu.worker.programs IS 'programs in its runbook directory; NULL: none';
 COMMENT ON COLUMN zdu.worker.node IS 'the one node it is the agent of; NULL: all';

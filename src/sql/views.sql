@@ -16,6 +16,8 @@ SELECT
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.failures,
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
+	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
+	EXISTS (SELECT FROM zdu.step o WHERE o.cluster_id = c.cluster_id AND o.state IN ('pending', 'running', 'unknown')) AS steps_open,
 	t.*,
 	n.*
 FROM zdu.cluster c

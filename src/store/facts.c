@@ -16,7 +16,7 @@
 	"early_end, cancel, rollback, repeat_begin, offline_at_end, version_step, min_version, max_versions, max_unavailable, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"one_waived, before_open, tasks_open, tasks_failed, undo_open, " \
+	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, unavailable, in_error, unheard, unheard_node, confirmed_offline, taken, unseen, at_original, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known " \
 	"FROM zdu.cluster_facts "
@@ -53,9 +53,9 @@ static ZduQuery store_failures = {
 };
 
 static ZduQuery store_listened = {
-	.text = "UPDATE zdu.cluster SET listened = listened + least(extract(epoch FROM $2 - swept_at), $3), swept_at = $2, "
+	.text = "UPDATE zdu.cluster SET listened = listened + least(greatest(extract(epoch FROM $2 - swept_at), 0), $3), swept_at = $2, "
 	"beats_sweep_at = $2 + make_interval(secs => $5) "
-	"WHERE cluster_id = $1 AND $2 - swept_at >= make_interval(secs => $4) "
+	"WHERE cluster_id = $1 AND ($2 - swept_at >= make_interval(secs => $4) OR swept_at > $2) "
 	"RETURNING listened",
 	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
@@ -119,6 +119,8 @@ static void
 read_counts(ZduFacts *f, ZduReader *r)
 {
 	f->one_waived = zdu_read_bool(r);
+	f->adopted = zdu_instance_matches(zdu_read_text(r), f->auto_adopt);
+	f->steps_open = zdu_read_bool(r);
 	f->prepared = zdu_read_int4(r) == 0;
 	f->counts.tasks_open = zdu_read_int4(r);
 	f->counts.tasks_failed = zdu_read_int4(r);
@@ -172,7 +174,6 @@ read_facts(void)
 	read_policy(f, &r);
 	read_upgrade(f, &r);
 	read_counts(f, &r);
-	f->adopted = zdu_instance_is_adopted(f->auto_adopt);
 	if (f->max_unavailable == NULL)
 		elog(ERROR, "cluster \"%s\" has no policy \"%s\"", f->name, f->policy);
 	return f;
@@ -287,7 +288,7 @@ zdu_sweep_interval(const ZduFacts *f)
 {
 	double		quiet = Min(f->heartbeat_ttl, f->lease) / 4;
 
-	return f->taken > 0 ? Min(quiet, 1.0) : quiet;
+	return f->steps_open ? Min(quiet, 1.0) : quiet;
 }
 
 bool

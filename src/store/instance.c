@@ -60,29 +60,27 @@ fixed_mark(void)
 static char *
 present_mark(void)
 {
-	/* A standby shows what its primary recorded; only a primary decides. */
-	return psprintf("%s timeline=%u", fixed_mark(), RecoveryInProgress() ? 0 : GetWALInsertionTimeLine());
-}
-
-bool
-zdu_instance_is_adopted(bool auto_adopt)
-{
-	ZduReader	r;
-
-	zdu_look(&newest, NULL);
-	r = zdu_reader();
-	if (!zdu_next_row(&r))
-		return true;
-	(void) zdu_read_int4(&r);
-	return zdu_instance_matches(zdu_read_text(&r), auto_adopt);
+	return psprintf("%s timeline=%u", fixed_mark(), GetWALInsertionTimeLine());
 }
 
 bool
 zdu_instance_matches(const char *mark, bool auto_adopt)
 {
+	char	   *same;
+	const char *timeline;
+
+	/* A standby shows what its primary recorded; only a primary decides. */
 	if (mark == NULL || RecoveryInProgress() || strcmp(mark, present_mark()) == 0)
 		return true;
-	return auto_adopt && strncmp(mark, fixed_mark(), strlen(fixed_mark())) == 0;
+	/*
+	 * A standby that was promoted has the same system and database, maybe on
+	 * another machine, and a later timeline.  A copy that was just started
+	 * has the timeline it was copied with, and nobody said that its original is gone.
+	 */
+	same = psprintf("system=" UINT64_FORMAT " database=%u ", GetSystemIdentifier(), MyDatabaseId);
+	timeline = strstr(mark, " timeline=");
+	return auto_adopt && strncmp(mark, same, strlen(same)) == 0 &&
+		timeline != NULL && strtoul(timeline + strlen(" timeline="), NULL, 10) < GetWALInsertionTimeLine();
 }
 
 int

@@ -9,13 +9,10 @@
 #include "postgres.h"
 
 /*
- * True if the newest adopted mark is this database's.  A database that has
- * none yet adopts itself when it is first written to (zdu_instance_init).
- * With auto_adopt a promotion (another timeline, all else the same) counts.
+ * True if a mark, the newest that was adopted, is this database's.  NULL: none
+ * ever was, and the database adopts itself when it is first written to.  With
+ * auto_adopt a promoted standby of the same database counts too.
  */
-extern bool zdu_instance_is_adopted(bool auto_adopt);
-
-/* The same for a mark that was read already; NULL: none was ever adopted. */
 extern bool zdu_instance_matches(const char *mark, bool auto_adopt);
 
 /* Adopts this database if none ever was. */

@@ -58,7 +58,7 @@ static ZduQuery worst_node = {
 
 static ZduQuery nodes_to_order = {
 	.text = "SELECT n.node_id, n.name, n.role, n.node_group, n.zone, "
-	"least(coalesce(h.users, 0)::bigint + coalesce(h.tasks, 0), 2147483647)::integer "
+	"CASE WHEN h.users IS NULL AND h.tasks IS NULL THEN -1 ELSE least(coalesce(h.users, 0)::bigint + coalesce(h.tasks, 0), 2147483647) END::integer "
 	"FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id WHERE n.cluster_id = $1",
 	.nargs = 1, .argtypes = {INT8OID}
 };

@@ -70,13 +70,19 @@ zdu_report_stale(ZduMatch *m)
 	refuse(m, ZDU_SQLSTATE_STALE_TOKEN, "W5: the token is stale, the step is somebody else's by now");
 }
 
-/* Of a valid JSON text the first character tells what it is. */
+/* Of a valid JSON text the first character tells what it is; an empty array, the usual case, needs no query. */
 static bool
-is_array(Datum json)
+is_array(Datum json, bool *empty)
 {
+	static const char blanks[] = " \t\r\n";
 	char	   *value = TextDatumGetCString(json);
 
-	return value[strspn(value, " \t\r\n")] == '[';
+	value += strspn(value, blanks);
+	if (*value != '[')
+		return false;
+	value++;
+	*empty = value[strspn(value, blanks)] == ']';
+	return true;
 }
 
 Jsonb *
@@ -87,14 +93,24 @@ zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 	char	  **texts;
 	JsonbParseState *state = NULL;
 	JsonbValue	none = {.type = jbvNull};
+	bool		empty;
 
-	if (!is_array(reports_json))
+	*n = 0;
+	if (!is_array(reports_json, &empty))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the reports are not a JSON array"),
 				 errdetail("W5: nothing was changed."),
 				 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_work'")));
+	if (empty)
+		return NULL;
 	rows = zdu_look(&report_elements, (ZduArg[]) {zdu_datum(reports_json, false)});
+	if (rows > ZDU_REPORTS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many reports in one call"),
+				 errdetail("W5: " UINT64_FORMAT ", and %d are allowed; none was taken.", rows, ZDU_REPORTS_MAX),
+				 errhint("Report them in several calls of zdu_work().")));
 	texts = palloc(sizeof(char *) * (rows + 1));
 	r = zdu_reader();
 	for (*n = 0; zdu_next_row(&r); (*n)++)

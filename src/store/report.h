@@ -11,6 +11,7 @@
 #include "store/spi.h"
 
 #define ZDU_REPORT_MAX (64 * 1024)
+#define ZDU_REPORTS_MAX 10000
 
 typedef struct ZduMatch
 {
@@ -41,7 +42,7 @@ typedef struct ZduObservePaths
  * Turns the reports (a JSON array) into jsonb, element by element: one that
  * cannot be (too large, a NUL character, ...) becomes null and gets an error
  * in errors[], an array of as many elements as there are reports (*n).
- * ERROR 22023 if the whole is no JSON array.
+ * NULL if there are none.  ERROR 22023 if the whole is no JSON array.
  */
 extern Jsonb *zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n);
 

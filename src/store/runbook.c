@@ -243,6 +243,7 @@ read_runbook(void)
 	{
 		rb->version_path = zdu_get_text(observe, "version");
 		rb->active_path = zdu_get_text(observe, "active");
+		rb->observe_program = zdu_get_text(observe, "exec");
 		rb->observe_every = zdu_get_duration(observe, "every", 10);
 	}
 	return rb;

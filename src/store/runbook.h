@@ -22,6 +22,7 @@ typedef struct ZduRunbook
 	Jsonb	   *observe;
 	const char *version_path;
 	const char *active_path;
+	const char *observe_program;	/* NULL: it looks with no program */
 	double		observe_every;	/* seconds */
 } ZduRunbook;
 

@@ -35,6 +35,17 @@ zdu_soft_input(PGFunction input, const char *text, Datum *result, ZduSoftError *
 		data = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		/* Only what is wrong with the text is the text's: a cancel, or no memory, is not. */
+		switch (ERRCODE_TO_CATEGORY(data->sqlerrcode))
+		{
+			case ERRCODE_DATA_EXCEPTION:
+			case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+			case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			case ERRCODE_FEATURE_NOT_SUPPORTED:
+				break;
+			default:
+				ReThrowError(data);
+		}
 		error->sqlstate = pstrdup(unpack_sql_state(data->sqlerrcode));
 		error->message = data->message;
 	}

@@ -18,7 +18,7 @@
 #include "utils/syscache.h"
 
 static bool writing = false;
-static bool looking = false;
+static ZduSession *current = NULL;	/* of the innermost call; good between enter and leave */
 
 static Oid	owner_of_zdu(void);
 static uint64 run(ZduQuery *q, const ZduArg *args, bool read_only);
@@ -29,7 +29,9 @@ zdu_enter(ZduSession *session)
 	MemoryContext caller_memory = CurrentMemoryContext;
 
 	session->caller = GetUserId();
-	looking = false;
+	session->only_looks = false;
+	session->outer = current;
+	current = session;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(caller_memory);
@@ -47,6 +49,7 @@ zdu_enter(ZduSession *session)
 void
 zdu_leave(ZduSession *session)
 {
+	current = session->outer;
 	AtEOXact_GUC(false, session->guc_level);
 	SetUserIdAndSecContext(session->saved_user, session->saved_context);
 	SPI_finish();
@@ -55,7 +58,7 @@ zdu_leave(ZduSession *session)
 void
 zdu_only_look(void)
 {
-	looking = true;
+	current->only_looks = true;
 }
 
 bool
@@ -81,7 +84,7 @@ owner_of_zdu(void)
 uint64
 zdu_run(ZduQuery *q, const ZduArg *args)
 {
-	return run(q, args, looking);
+	return run(q, args, current->only_looks);
 }
 
 uint64

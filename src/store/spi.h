@@ -41,6 +41,8 @@ typedef struct ZduSession
 	Oid			saved_user;
 	int			saved_context;
 	int			guc_level;
+	bool		only_looks;		/* all queries see what the calling statement sees */
+	struct ZduSession *outer;	/* a trigger of somebody's own may call zdu's functions in between */
 } ZduSession;
 
 /* Connects and assumes the owner.  Memory stays the caller's. */

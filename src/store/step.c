@@ -14,8 +14,8 @@ static const char *const phase_names[ZDU_PHASES] = {
 
 #define STEP_COLUMNS \
 	"s.step_id, s.number, s.upgrade_id, s.node_id, n.name, s.phase, s.direction = 'back', s.state, s.stage, s.attempt, s.attempts, " \
-	"s.retry_delay, s.act IS NOT NULL, s.force IS NOT NULL, s.hold_for, s.holds_since, s.deadline, s.not_before, s.act_ok, " \
-	"s.vars->>'version', left(s.evidence::text, 200) "
+	"s.retry_delay, s.act IS NOT NULL, s.force IS NOT NULL AND s.attempt <= s.attempts, s.hold_for, s.holds_since, s.deadline, s.not_before, s.act_ok, " \
+	"s.vars->>'version', left(s.evidence::text, 200), s.look IS NULL "
 
 #define FROM_STEP "FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 
@@ -32,9 +32,9 @@ static ZduQuery timers_over = {
 
 static ZduQuery steps_lost = {
 	.text = "SELECT " STEP_COLUMNS FROM_STEP
-	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.look IS NOT NULL AND NOT EXISTS "
+	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.look IS NOT NULL AND ((s.deadline + $2 < $3 AND s.holds_since IS NULL) OR NOT EXISTS "
 	"(SELECT FROM zdu.worker w WHERE w.cluster_id = s.cluster_id AND w.name = s.worker AND w.incarnation = s.incarnation "
-	" AND w.listened + $2 >= $3)",
+	" AND w.listened + $2 >= $3))",
 	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
 };
 
@@ -59,6 +59,7 @@ static ZduQuery steps_failed = {
 
 static ZduQuery steps_reached = {
 	.text = "SELECT s.phase FROM zdu.step s WHERE s.node_id = $1 AND s.upgrade_id = $2 AND s.started_at IS NOT NULL "
+	"AND s.round = (SELECT max(o.round) FROM zdu.step o WHERE o.node_id = $1 AND o.upgrade_id = $2) "
 	"AND s.phase IN ('isolate', 'drain', 'stop', 'upgrade', 'start', 'verify', 'integrate', 'soak') "
 	"ORDER BY array_position('{isolate,drain,stop,upgrade,start,verify,integrate,soak}', s.phase) DESC LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
@@ -66,18 +67,20 @@ static ZduQuery steps_reached = {
 
 static ZduQuery insert_steps = {
 	.text =
-	"INSERT INTO zdu.step (cluster_id, upgrade_id, node_id, ord, phase, direction, state, attempts, retries, retry_delay, act, look, force, "
+	"INSERT INTO zdu.step (cluster_id, upgrade_id, node_id, round, ord, phase, direction, state, attempts, retries, retry_delay, act, look, force, "
 	"  until, vars, programs, hold_for, timeout, expect) "
 	"SELECT $1, nullif($2, 0), nullif(t.node_id, 0), "
+	"  greatest(1, $18 + (SELECT coalesce(max(o.round), 0) FROM zdu.step o WHERE o.node_id = t.node_id AND o.upgrade_id = $2)), "
 	"  t.ord + CASE WHEN t.node_id = 0 THEN (SELECT coalesce(max(o.ord), 0) FROM zdu.step o WHERE o.cluster_id = $1 AND o.node_id IS NULL) "
 	"    ELSE (SELECT coalesce(max(o.ord), 0) FROM zdu.step o WHERE o.node_id = t.node_id) END, "
 	"  t.phase, t.direction, CASE WHEN t.skip THEN 'skipped' ELSE 'pending' END, t.retries + 1, t.retries, t.retry_delay, t.act, t.look, t.force, "
 	"  t.until, t.vars, string_to_array(t.programs, ' '), t.hold_for, t.timeout, nullif(t.expect, -1) "
 	"FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY "
 	"  AS t(node_id, phase, direction, skip, retries, retry_delay, act, look, force, until, vars, programs, hold_for, timeout, expect, ord)",
-	.nargs = 17,
+	.nargs = 18,
 	.argtypes = {INT8OID, INT8OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID,
-		JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID}
+		JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
+	FLOAT8ARRAYOID, INT4OID}
 };
 
 /* A report that tells nothing new is not written. */
@@ -86,7 +89,7 @@ static ZduQuery store_steps = {
 	"UPDATE zdu.step s SET state = t.state, stage = t.stage, act_ok = CASE t.act_ok WHEN 2 THEN NULL ELSE t.act_ok = 1 END, "
 	"  holds_since = nullif(t.holds_since, -1), not_before = nullif(t.not_before, -1), "
 	"  evidence = coalesce(r.e->'evidence', s.evidence), log = coalesce(r.e->>'log', s.log), "
-	"  act = CASE WHEN t.force THEN s.force ELSE s.act END, force = CASE WHEN t.force THEN NULL ELSE s.force END, "
+	"  act = CASE WHEN t.force THEN s.force ELSE s.act END, force = CASE WHEN t.force THEN s.act ELSE s.force END, "
 	"  ended_at = CASE WHEN t.state IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN $8 END "
 	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $9) AS t(step_id, state, stage, act_ok, holds_since, not_before, report, force) "
 	"LEFT JOIN jsonb_array_elements($10) WITH ORDINALITY AS r(e, ord) ON r.ord = t.report "
@@ -106,10 +109,12 @@ static ZduQuery store_steps = {
 
 static ZduQuery grant_steps = {
 	.text =
-	"WITH chosen AS (SELECT x.step_id FROM " NEXT_STEPS " x LEFT JOIN zdu.node g ON g.node_id = x.node_id "
+	"WITH next AS (SELECT x.step_id, x.ord, x.look IS NULL AS timer FROM " NEXT_STEPS " x LEFT JOIN zdu.node g ON g.node_id = x.node_id "
 	"  WHERE " GRANTABLE
-	"    AND ($7::text IS NULL OR g.name = $7) AND (x.programs IS NULL OR x.programs <@ $8) "
-	"  ORDER BY x.look IS NOT NULL, x.ord DESC, x.step_id LIMIT $9), "
+	"    AND ($7::text IS NULL OR g.name = $7) AND (x.programs IS NULL OR x.programs <@ $8)), "
+	/* Nobody holds a timer: it takes no slot. */
+	"chosen AS (SELECT step_id FROM next WHERE timer UNION ALL "
+	"  (SELECT step_id FROM next WHERE NOT timer ORDER BY ord DESC, step_id LIMIT $9)), "
 	"granted AS (UPDATE zdu.step u SET state = 'running', stage = CASE WHEN u.look IS NULL THEN 'verify' ELSE 'look' END, "
 	"  attempt = u.attempt + CASE WHEN u.state = 'pending' THEN 1 ELSE 0 END, epoch = $3, number = nextval('zdu.token_seq'), "
 	"  worker = CASE WHEN u.look IS NOT NULL THEN $4 END, incarnation = CASE WHEN u.look IS NOT NULL THEN $5 END, "
@@ -122,8 +127,8 @@ static ZduQuery grant_steps = {
 };
 
 static ZduQuery steps_waiting = {
-	.text = "SELECT 1 FROM " NEXT_STEPS " x WHERE x.state IN ('pending', 'unknown') AND x.stage <> 'end' LIMIT 1",
-	.nargs = 1, .argtypes = {INT8OID}
+	.text = "SELECT 1 FROM " NEXT_STEPS " x WHERE " GRANTABLE "LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, FLOAT8OID}
 };
 
 static ZduQuery unwind_steps = {
@@ -132,13 +137,16 @@ static ZduQuery unwind_steps = {
 	"  state = CASE WHEN state IN ('pending', 'failed') THEN 'cancelled' ELSE state END, "
 	"  ended_at = CASE WHEN state IN ('pending', 'failed') THEN $3 END "
 	"WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) AND state IN ('pending', 'running', 'unknown', 'failed') "
-	"AND phase NOT IN ('after', 'undo') RETURNING state",
+	"AND upgrade_id IS NOT NULL AND phase NOT IN ('after', 'undo') RETURNING state",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
 static ZduQuery retry_steps = {
 	.text =
-	"UPDATE zdu.step SET state = 'pending', stage = 'look', attempts = attempt + 1 + retries, not_before = NULL, ended_at = NULL "
+	"UPDATE zdu.step SET state = 'pending', stage = 'look', attempts = attempt + 1 + retries, not_before = NULL, ended_at = NULL, "
+	/* The forced attempt had changed them over. */
+	"  act = CASE WHEN attempt > attempts THEN coalesce(force, act) ELSE act END, "
+	"  force = CASE WHEN attempt > attempts AND force IS NOT NULL THEN act ELSE force END "
 	"WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) AND state = 'failed'",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
@@ -208,6 +216,7 @@ read_steps(uint64 rows, int *n)
 		s->view.act_ok = (ZduAnswer) zdu_read_tristate(&r);
 		s->version = zdu_read_text(&r);
 		s->evidence = zdu_read_text(&r);
+		s->timer = zdu_read_bool(&r);
 	}
 	return steps;
 }
@@ -216,6 +225,26 @@ ZduStep *
 zdu_steps_by_id(const int64 *ids, int nids, int *n)
 {
 	return read_steps(zdu_run(&steps_by_id, (ZduArg[]) {zdu_int8_array(ids, nids)}), n);
+}
+
+ZduStep *
+zdu_step_seek(ZduStep *steps, int n, int64 id)
+{
+	int			low = 0;
+	int			high = n - 1;
+
+	while (low <= high)
+	{
+		int			mid = (low + high) / 2;
+
+		if (steps[mid].id == id)
+			return &steps[mid];
+		if (steps[mid].id < id)
+			low = mid + 1;
+		else
+			high = mid - 1;
+	}
+	return NULL;
 }
 
 ZduStep *
@@ -259,7 +288,7 @@ zdu_steps_reached(const ZduFacts *f, int64 node_id)
 }
 
 void
-zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps)
+zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round)
 {
 	int			n = list_length(steps);
 	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
@@ -295,7 +324,8 @@ zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps)
 		zdu_text_array(texts + n, n), zdu_bool_array(skip, n), zdu_int8_array(ids + n, n), zdu_float8_array(numbers, n),
 		zdu_jsonb_array(documents, n), zdu_jsonb_array(documents + n, n), zdu_jsonb_array(documents + 2 * n, n),
 		zdu_text_array(texts + 2 * n, n), zdu_jsonb_array(documents + 3 * n, n), zdu_text_array(texts + 3 * n, n),
-		zdu_float8_array(numbers + n, n), zdu_float8_array(numbers + 2 * n, n), zdu_float8_array(numbers + 3 * n, n)
+		zdu_float8_array(numbers + n, n), zdu_float8_array(numbers + 2 * n, n), zdu_float8_array(numbers + 3 * n, n),
+		zdu_int4(new_round ? 1 : 0)
 	});
 }
 
@@ -340,7 +370,7 @@ zdu_steps_grant(const ZduFacts *f, int epoch, const char *worker, const char *in
 bool
 zdu_steps_waiting(const ZduFacts *f)
 {
-	return zdu_run(&steps_waiting, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0;
+	return zdu_run(&steps_waiting, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_float8(f->listened)}) > 0;
 }
 
 bool

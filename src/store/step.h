@@ -44,6 +44,7 @@ typedef struct ZduStep
 	ZduStageView view;
 	const char *version;		/* the one it works towards */
 	const char *evidence;		/* as text, shortened; NULL: none */
+	bool		timer;			/* nobody holds it */
 	double		not_before;		/* negative: at once */
 } ZduStep;
 
@@ -70,7 +71,10 @@ typedef struct ZduNewStep
 /* Returns steps by id, under the lock; *n is set. */
 extern ZduStep *zdu_steps_by_id(const int64 *ids, int nids, int *n);
 
-/* Returns the running timers that are over, running steps whose lease is lost, and unknown ones to be cancelled. */
+/* Returns the one of n steps, sorted by id, that has this id, or NULL. */
+extern ZduStep *zdu_step_seek(ZduStep *steps, int n, int64 id);
+
+/* Returns the running timers that are over, running steps whose lease is lost or which are long past their deadline, and unknown ones to be cancelled. */
 extern ZduStep *zdu_steps_timers_over(const ZduFacts *f, int *n);
 extern ZduStep *zdu_steps_lost(const ZduFacts *f, int *n);
 extern ZduStep *zdu_steps_unwound(const ZduFacts *f, int *n);
@@ -87,8 +91,8 @@ extern ZduStep *zdu_steps_failed(const ZduFacts *f, int *n);
  */
 extern ZduPhase zdu_steps_reached(const ZduFacts *f, int64 node_id);
 
-/* Makes steps (a List of ZduNewStep *), after those that their nodes have. */
-extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps);
+/* Makes steps (a List of ZduNewStep *), after those that their nodes have; new_round: the nodes are taken by it. */
+extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round);
 
 /*
  * Writes what became of n steps; ords are the places of the reports that tell
@@ -103,7 +107,7 @@ extern void zdu_steps_store(const ZduFacts *f, const ZduStep *steps, const ZduSt
 extern ZduStep *zdu_steps_grant(const ZduFacts *f, int epoch, const char *worker, const char *incarnation,
 								const char *node, ZduArg programs, int slots, int *n);
 
-/* Returns whether a step waits for a worker, or for its time to come. */
+/* Returns whether a step could be granted now. */
 extern bool zdu_steps_waiting(const ZduFacts *f);
 
 /* Cancels what is not running of a node's (0: the cluster's) steps, asks for the end of what is; returns true if something still runs. */

@@ -12,11 +12,12 @@
 static ZduQuery what_is_due = {
 	.text =
 	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, "
-	"  $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
+	"  c.swept_at > $4 OR $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
 	"    CASE WHEN EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state IN ('pending', 'running', 'unknown')) THEN 1 ELSE 3600 END)), "
-	"  coalesce(w.incarnation = $3 AND w.asked > $4 - p.lease / 4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
+	"  coalesce(w.incarnation = $3 AND w.asked BETWEEN $4 - p.lease / 4 AND $4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
 	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
-	"  coalesce(w.incarnation = $3, false) "
+	"  coalesce(w.incarnation = $3, false), coalesce(w.replaced = $3, false), extract(epoch FROM p.lease)::double precision, "
+	"  EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3) "
 	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
 	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
 	"LEFT JOIN zdu.worker w ON w.cluster_id = c.cluster_id AND w.name = $2 "
@@ -29,6 +30,7 @@ static ZduQuery store_worker = {
 	.text =
 	"INSERT INTO zdu.worker AS w (cluster_id, name, incarnation, protocol, programs, node, asked, listened) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (cluster_id, name) DO UPDATE SET incarnation = excluded.incarnation, "
+	"replaced = CASE WHEN w.incarnation = excluded.incarnation THEN w.replaced ELSE w.incarnation END, "
 	"protocol = excluded.protocol, programs = excluded.programs, node = excluded.node, asked = excluded.asked, listened = excluded.listened",
 	.nargs = 8, .argtypes = {INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
 };
@@ -48,7 +50,7 @@ static ZduQuery observations_due = {
 	.text =
 	"WITH due AS (SELECT n.node_id, n.name FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id "
 	"  WHERE n.cluster_id = $1 AND ($2::text IS NULL OR n.name = $2) AND NOT n.reports "
-	"  AND (h.asked IS NULL OR h.asked <= $3 - make_interval(secs => $4))), "
+	"  AND (h.asked IS NULL OR h.asked <= $3 - make_interval(secs => $4) OR h.asked > $3)), "
 	"asked AS (INSERT INTO zdu.node_heard AS h (node_id, asked) SELECT node_id, $3 FROM due ORDER BY node_id "
 	"  ON CONFLICT (node_id) DO UPDATE SET asked = excluded.asked) "
 	"SELECT node_id, name FROM due ORDER BY node_id",
@@ -57,9 +59,10 @@ static ZduQuery observations_due = {
 
 static ZduQuery guards_due = {
 	.text =
-	"UPDATE zdu.guard SET asked = $2 WHERE upgrade_id = $1 AND (asked IS NULL OR asked <= $2 - make_interval(secs => every)) "
+	"UPDATE zdu.guard SET asked = $2 WHERE upgrade_id = $1 AND (asked IS NULL OR asked <= $2 - make_interval(secs => every) OR asked > $2) "
+	"AND coalesce((SELECT bool_and(e.value #>> '{}' = ANY ($3)) FROM jsonb_path_query(look, '$.targets[*].exec') AS e(value)), true) "
 	"RETURNING ord, look || jsonb_build_object('guard', ord)",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
+	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}
 };
 
 static ZduQuery count_guard = {
@@ -89,6 +92,9 @@ zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 	due->sweep = zdu_read_bool(&r);
 	due->fresh = zdu_read_bool(&r);
 	due->known = zdu_read_bool(&r);
+	due->ousted = zdu_read_bool(&r);
+	due->lease = zdu_read_float8(&r, 0);
+	due->holds = zdu_read_bool(&r);
 	return true;
 }
 
@@ -126,9 +132,9 @@ zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, 
 }
 
 ZduGuardLook *
-zdu_guards_due(const ZduFacts *f, int *n)
+zdu_guards_due(const ZduFacts *f, const ZduWorker *w, int *n)
 {
-	uint64		rows = zdu_run(&guards_due, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_time(zdu_now())});
+	uint64		rows = zdu_run(&guards_due, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs});
 	ZduReader	r = zdu_reader();
 	ZduGuardLook *looks = palloc(sizeof(ZduGuardLook) * (rows + 1));
 
@@ -148,4 +154,13 @@ zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int re
 	zdu_run(&count_guard, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int4(ord), zdu_bool(healthy), zdu_jsonb(reports), zdu_int4(report)});
 	r = zdu_reader();
 	return zdu_next_row(&r) && zdu_read_bool(&r);
+}
+
+bool
+zdu_worker_has(const ZduWorker *w, const char *program)
+{
+	for (int i = 0; i < w->nprograms; i++)
+		if (strcmp(w->program[i], program) == 0)
+			return true;
+	return false;
 }

@@ -19,6 +19,9 @@ typedef struct ZduDue
 	bool		sweep;
 	bool		fresh;			/* the worker's row needs no writing */
 	bool		known;			/* this very process has asked before */
+	bool		ousted;			/* another process has taken its name since */
+	bool		holds;			/* it holds steps */
+	double		lease;			/* seconds */
 } ZduDue;
 
 typedef struct ZduWorker
@@ -31,6 +34,9 @@ typedef struct ZduWorker
 	char	  **program;		/* the same, spread out */
 	int			nprograms;
 } ZduWorker;
+
+/* True if a program is in the worker's runbook directory. */
+extern bool zdu_worker_has(const ZduWorker *w, const char *program);
 
 /* Looks what is due; false: there is no such cluster. */
 extern bool zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due);
@@ -51,7 +57,8 @@ typedef struct ZduGuardLook
 	Jsonb	   *args;
 } ZduGuardLook;
 
-extern ZduGuardLook *zdu_guards_due(const ZduFacts *f, int *n);
+/* Returns the looks that are due and for which the worker has the programs. */
+extern ZduGuardLook *zdu_guards_due(const ZduFacts *f, const ZduWorker *w, int *n);
 
 /* Counts a guard's look; returns whether it has failed too often by now. */
 extern bool zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int report);

@@ -1,10 +1,13 @@
 package zdu;
 
+import java.util.concurrent.TimeUnit;
+
 import org.camunda.bpm.engine.delegate.JavaDelegate;
+import org.camunda.bpm.engine.impl.jobexecutor.JobExecutor;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
-import org.springframework.core.task.TaskExecutor;
 import org.springframework.scheduling.concurrent.ThreadPoolTaskExecutor;
 
 /** A node: the engine, its REST interface, and the work that the service tasks of processes do. */
@@ -20,15 +23,49 @@ public class Node {
 		return execution -> Thread.sleep(500);
 	}
 
-	/** The job executor's threads: a node that is told to stop finishes the jobs it is at. */
+	/** The job executor's threads. */
 	@Bean
-	public TaskExecutor camundaTaskExecutor() {
+	public ThreadPoolTaskExecutor camundaTaskExecutor() {
 		ThreadPoolTaskExecutor executor = new ThreadPoolTaskExecutor();
 		executor.setCorePoolSize(3);
 		executor.setMaxPoolSize(10);
 		executor.setQueueCapacity(3);
-		executor.setWaitForTasksToCompleteOnShutdown(true);
-		executor.setAwaitTerminationSeconds(60);
+		executor.setAcceptTasksAfterContextClose(true);
 		return executor;
+	}
+
+	/**
+	 * Drains the job executor, the first thing that is done when the node is told to stop: it takes no
+	 * further jobs and finishes those it has taken.  Left to itself it would lose them to their locks,
+	 * which last for minutes.
+	 */
+	@Bean
+	public SmartLifecycle drain(JobExecutor jobExecutor, ThreadPoolTaskExecutor camundaTaskExecutor) {
+		return new SmartLifecycle() {
+			private volatile boolean running;
+
+			@Override
+			public void start() {
+				running = true;
+			}
+
+			@Override
+			public boolean isRunning() {
+				return running;
+			}
+
+			@Override
+			public void stop() {
+				jobExecutor.shutdown();
+				camundaTaskExecutor.getThreadPoolExecutor().shutdown();
+				try {
+					camundaTaskExecutor.getThreadPoolExecutor().awaitTermination(60, TimeUnit.SECONDS);
+				}
+				catch (InterruptedException e) {
+					Thread.currentThread().interrupt();
+				}
+				running = false;
+			}
+		};
 	}
 }
