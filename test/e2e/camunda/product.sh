@@ -10,6 +10,7 @@ programs="mvn javac jar"
 health=/engine-rest/version
 policy=camunda
 runbook=$top/runbooks/camunda.json
+altered=act_ru_execution
 least=1000
 
 # Prints how node $1 on port $2 is started.

@@ -9,6 +9,7 @@ programs="node npm"
 health=/health
 policy=unleash
 runbook=$top/test/e2e/unleash/runbook.json
+altered=feature_lifecycles
 least=1000
 
 # Prints how node $1 on port $2 is started.
