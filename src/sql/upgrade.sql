@@ -99,7 +99,7 @@ CREATE TABLE zdu.step
 CREATE INDEX step_open_idx ON zdu.step (cluster_id, node_id, ord) WHERE state IN ('pending', 'running', 'unknown', 'failed');
 CREATE UNIQUE INDEX step_number_key ON zdu.step (number) WHERE number > 0;
 CREATE INDEX step_node_idx ON zdu.step (node_id, ord);
-CREATE INDEX step_upgrade_idx ON zdu.step (upgrade_id);
+CREATE INDEX step_upgrade_idx ON zdu.step (upgrade_id, node_id);
 COMMENT ON TABLE zdu.step IS 'One phase on one node, or on the cluster (node_id NULL); made when the node is taken';
 COMMENT ON COLUMN zdu.step.step_id IS 'key';
 COMMENT ON COLUMN zdu.step.cluster_id IS 'the cluster';

@@ -198,6 +198,8 @@ $$;
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
+COMMENT ON COLUMN zdu.cluster_facts.mark IS 'which database was adopted last; NULL: none yet';
+COMMENT ON COLUMN zdu.cluster_facts.steps_open IS 'something is in flight, or waits to be';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_open IS 'finalization tasks that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_failed IS 'finalization tasks that failed';

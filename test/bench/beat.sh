@@ -21,6 +21,12 @@ prepare()
 	sql beat "VACUUM ANALYZE"
 }
 
+# Calls for each client, about half a second's: amount CASE
+amount()
+{
+	echo "$((${1##*_} == 1 ? 1000 : 5000 / ${1##*_}))"
+}
+
 rate()
 {
 	case $1 in
@@ -28,7 +34,7 @@ rate()
 		*) PGOPTIONS='-c synchronous_commit=on' ;;
 	esac
 	export PGOPTIONS
-	per_second beat -c "${1##*_}" -j 2 -T 1 <<-'END'
+	per_second beat -c "${1##*_}" -j 2 -t "$(amount "$1")" <<-'END'
 		\set n 1 + :client_id
 		SELECT command, mode FROM zdu_heartbeat('c', 'app' || :n)
 	END

@@ -14,7 +14,7 @@ prepare()
 # A decision: one step is reported, another one granted, nine more are in flight.
 decision()
 {
-	per_second "$1" -D reports='[]' -t 100 <<-'END'
+	per_second "$1" -D reports='[]' -t 60 <<-'END'
 		SELECT coalesce(json_agg(json_build_object('token', token, 'verb', 'probe', 'state', 'done',
 			'evidence', '{"version": "1.1.0"}'::json)), '[]') AS reports
 		FROM (SELECT token FROM zdu_work('w', 'w1', 'c', :reports, 10, programs => '{look}') WHERE token IS NOT NULL LIMIT 1) AS t \gset
@@ -23,7 +23,7 @@ decision()
 
 status()
 {
-	per_second "$1" -t 50 <<-'END'
+	per_second "$1" -t 30 <<-'END'
 		SELECT * FROM zdu.status
 	END
 }

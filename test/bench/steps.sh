@@ -16,7 +16,7 @@ prepare()
 rate()
 {
 	batch=${1##*_}
-	per_second "$1" -D slots="$batch" -D reports='[]' -t "$((batch == 1 ? 300 : 50))" <<-'END' |
+	per_second "$1" -D slots="$batch" -D reports='[]' -t "$((batch == 1 ? 250 : 40))" <<-'END' |
 		SELECT coalesce(json_agg(json_build_object('token', token, 'verb', 'probe', 'state', 'done',
 			'evidence', '{"version": "1.1.0"}'::json)), '[]') AS reports
 		FROM zdu_work('w', 'w1', 'c', :reports, :slots, programs => '{look}') WHERE token IS NOT NULL \gset

@@ -9,14 +9,14 @@ use ZduTest qw(@phases wait_until);
 my $zdu = ZduTest->new;
 
 # What an action's death leaves undone is waited for until its own timeout.
-my %short = map { $_ => { timeout => '2s' } } @phases[ 0 .. 6 ];
+my %short = map { $_ => { timeout => '4s' } } @phases[ 0 .. 6 ];
 my @scenes = map { my $phase = $_; map { { phase => $phase, fate => $_, cluster => "$phase-$_" } } 'dies', 'outlives' } @phases;
 
 for my $scene (@scenes)
 {
 	my %phases = map { $_ => { %{ $short{$_} }, $scene->{fate} eq 'outlives' ? (may_outlive => JSON::PP::true) : () } } keys %short;
 
-	$zdu->cluster($scene->{cluster}, policy => { lease => '1s', min_healthy_time => '200ms' }, phases => \%phases);
+	$zdu->cluster($scene->{cluster}, policy => { lease => '2s', min_healthy_time => '200ms' }, phases => \%phases);
 	$scene->{first} = $zdu->start('--name', 'first', '--cluster', $scene->{cluster});
 }
 $zdu->wait_seen(map { $_->{cluster} } @scenes);

@@ -3,7 +3,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Test::More;
-use ZduTest qw(slurp spew);
+use ZduTest qw(slurp spew wait_until);
 
 my $zdu = ZduTest->new;
 # The lease is short because in quiet times a quarter of it goes by between two looks.
@@ -34,12 +34,14 @@ ok(node_is('app3', q{state = 'ACTIVE'}), 'N18: and seen again when it is back');
 
 is($zdu->sql(q{SELECT zdu_detach('shop', 'app2', 'too many users')}), 'detached', 'N6: a node can be detached at any time');
 ok(node_is('app2', 'NOT in_rotation'), 'N6: a worker carries it out');
-like(state_of('app2'), qr/in=false requests=0 running=true/, 'N6: it is isolated and drained, and goes on running');
+# It counts as out once it is isolated; draining comes after that.
+ok(wait_until(sub { state_of('app2') =~ /in=false requests=0 running=true/ }), 'N6: it is isolated and drained, and goes on running');
 is($zdu->sql(q{SELECT serving FROM zdu.status}), '2/3', 'N6: it does not count as serving');
 is($zdu->sql(q{SELECT zdu_detach('shop', 'app1')}), 'detached', 'D13: another one fits into the budget');
 my ($code, $out, $error) = $zdu->pg->psql('postgres', q{\set VERBOSITY verbose
 	SELECT zdu_detach('shop', 'app3')});
 like($error, qr/ZD002.*D1[04]:/s, 'D13: a third one does not');
+ok(wait_until(sub { state_of('app1') =~ /in=false requests=0/ }), 'N6: the second one is drained, too');
 is($zdu->sql(q{SELECT zdu_attach('shop', 'app1')}), 'attached', 'N6: a node can be attached again');
 ok(node_is('app1', 'in_rotation'), 'N6: a worker carries that out, too');
 like(state_of('app1'), qr/in=true/, 'N6: it is in rotation');

@@ -15,7 +15,7 @@ prepare()
 rate()
 {
 	batch=${1##*_}
-	per_second queue -D slots="$batch" -D ids='{}' -t "$((batch == 1 ? 300 : 100))" <<-'END' |
+	per_second queue -D slots="$batch" -D ids='{}' -t "$((batch == 1 ? 250 : 80))" <<-'END' |
 		WITH done AS (
 			UPDATE job SET state = 'succeeded', ended_at = clock_timestamp(), evidence = '{"version": "1.1.0"}'
 			WHERE id = ANY (:ids::bigint[])

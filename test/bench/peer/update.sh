@@ -12,7 +12,8 @@ prepare()
 
 rate()
 {
-	per_second plain_update -c "${1##*_}" -j 2 -T 1 <<-'END'
+	. "$here/beat.sh"
+	per_second plain_update -c "${1##*_}" -j 2 -t "$(amount "$1")" <<-'END'
 		\set n 1 + :client_id
 		UPDATE heard SET at = clock_timestamp() WHERE id = :n
 	END

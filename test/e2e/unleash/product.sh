@@ -54,6 +54,27 @@ prepare_site()
 		curl -sf -o "$work/prepare.log" -X "$1" -H "Authorization: *:*.$secret" -H 'Content-Type: application/json' \
 			-d "$3" "$url/api/admin/projects/default$2" || die "$call: $(cat "$work/prepare.log")"
 	done
+	show_wrong_order
+}
+
+# Shows what the schema's step before the first node is for: a node of the new version on the
+# old schema is well by its own health page, and fails its clients.
+show_wrong_order()
+{
+	early=$HOME/nodes/early
+	mkdir -p "$early"
+	ln -s "../../releases/unleash/$new" "$early/current"
+	early_port=$(free_ports 1)
+	make_node early "$early_port" >"$early/run"
+	do_node early start
+	wait_until curl -sf "http://127.0.0.1:$early_port/health"
+	seen=$(ZDU_VERB=probe "$top/test/e2e/programs/unleash-look" "http://127.0.0.1:$early_port")
+	do_node early stop
+	say "  $new on the schema of $old: $seen"
+	case $seen in
+		*'"client_code": 500, "health_code": 200'*) ;;
+		*) complain "$new on the schema of $old was to fail its clients, with a good health page" ;;
+	esac
 }
 
 set_policy()

@@ -20,7 +20,7 @@ public class Node {
 	/** Takes long enough that some of it is under way at all times. */
 	@Bean
 	public JavaDelegate work() {
-		return execution -> Thread.sleep(500);
+		return execution -> Thread.sleep(150);
 	}
 
 	/** The job executor's threads. */
