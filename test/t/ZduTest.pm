@@ -21,12 +21,13 @@ use parent 'FakeZdu';
 use Exporter 'import';
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
+use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(@phases wait_until slurp spew);
+our @EXPORT_OK = qw(@phases wait_until site slurp spew);
 
 # In the order of their happening; the last two only look.
 our @phases = qw(isolate drain stop upgrade start integrate verify soak);
@@ -242,6 +243,20 @@ sub wait_until
 		sleep 0.03;
 	}
 	return 1;
+}
+
+# Runs commands with the functions of demo/site.sh, in a directory of theirs; returns what they print.
+sub site
+{
+	my ($work, $commands) = @_;
+	my $build = $ENV{ZDU_BUILD} // '.';
+	my ($out, $error) = ('', '');
+	my $good = IPC::Run::run([ 'sh', '-c', ". '$build/test/cluster.sh'; . '$build/demo/site.sh'; $commands" ], '<', \'', '>', \$out, '2>', \$error,
+		init => sub { $ENV{top} = $build; $ENV{work} = $work; });
+
+	$good or Test::More::BAIL_OUT("$commands: $out$error");
+	chomp $out;
+	return $out;
 }
 
 sub slurp

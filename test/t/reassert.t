@@ -4,26 +4,12 @@ use warnings FATAL => 'all';
 
 use File::Temp qw(tempdir);
 use IO::Socket::UNIX;
-use IPC::Run;
 use Test::More;
-use ZduTest qw(wait_until);
+use ZduTest qw(site wait_until);
 
 my $build = $ENV{ZDU_BUILD} // '.';
 my $zdu = ZduTest->new;
 my $work = tempdir(CLEANUP => 1);
-
-# Runs commands with the functions of demo/site.sh; returns what they print.
-sub site
-{
-	my ($commands) = @_;
-	my ($out, $error) = ('', '');
-	my $good = IPC::Run::run([ 'sh', '-c', ". '$build/test/cluster.sh'; . '$build/demo/site.sh'; $commands" ], '<', \'', '>', \$out, '2>', \$error,
-		init => sub { $ENV{top} = $build; $ENV{work} = $work; });
-
-	$good or BAIL_OUT("$commands: $out$error");
-	chomp $out;
-	return $out;
-}
 
 sub haproxy
 {
@@ -52,9 +38,9 @@ sub forget
 	return !is_out($node);
 }
 
-my $url = site('make_site && start_site >&2 && echo $url');
-END { site('for node in $nodes; do do_node $node stop 1.0.0; done; kill $(cat $site/haproxy.pid)') if defined $url; }
-my %address = map { split /=/ } split / /, site('addresses');
+my $url = site($work, 'make_site && start_site >&2 && echo $url');
+END { site($work, 'for node in $nodes; do do_node $node stop 1.0.0; done; kill $(cat $site/haproxy.pid)') if defined $url; }
+my %address = map { split /=/ } split / /, site($work, 'addresses');
 
 # A start that is not seen to be done keeps the node out, and its step held.
 $zdu->sql(qq{

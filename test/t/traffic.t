@@ -6,24 +6,11 @@ use FakeZdu qw(alive);
 use File::Temp qw(tempdir);
 use IPC::Run;
 use Test::More;
-use ZduTest qw(slurp wait_until);
+use ZduTest qw(site slurp wait_until);
 
 my $build = $ENV{ZDU_BUILD} // '.';
 my $zdu = ZduTest->new;
 my $work = tempdir(CLEANUP => 1);
-
-# Runs commands with the functions of demo/site.sh; returns what they print.
-sub site
-{
-	my ($commands) = @_;
-	my ($out, $error) = ('', '');
-	my $good = IPC::Run::run([ 'sh', '-c', ". '$build/test/cluster.sh'; . '$build/demo/site.sh'; $commands" ], '<', \'', '>', \$out, '2>', \$error,
-		init => sub { $ENV{top} = $build; $ENV{work} = $work; });
-
-	$good or BAIL_OUT("$commands: $out$error");
-	chomp $out;
-	return $out;
-}
 
 # Starts one of the demo's programs, which prints its result when it is told to end.
 sub watch
@@ -45,9 +32,9 @@ sub result
 	return { slurp($watch->{out}->filename) =~ /(\w+)=(\d+)/g };
 }
 
-my $url = site('make_site && start_site >&2 && echo $url');
-END { site('for node in $nodes; do do_node $node stop 1.0.0; done; kill $(cat $site/haproxy.pid)') if defined $url; }
-my %address = map { split /=/ } split / /, site('addresses');
+my $url = site($work, 'make_site && start_site >&2 && echo $url');
+END { site($work, 'for node in $nodes; do do_node $node stop 1.0.0; done; kill $(cat $site/haproxy.pid)') if defined $url; }
+my %address = map { split /=/ } split / /, site($work, 'addresses');
 
 $zdu->sql(qq{
 	SELECT zdu_set_policy('shop', 'default', '{"max_unavailable": 2, "min_healthy_time": "500ms", "lease": "1s"}');
