@@ -120,12 +120,22 @@ keep_work()
 }
 
 # Prints the processes that were started in $work: they have their working directory
-# there, and nobody else has.
+# there.  So may have the shell of whoever looked around there and called us.
 processes()
 {
+	callers=' '
+	caller=$$
+	while test "${caller:-0}" -gt 1; do
+		callers="$callers$caller "
+		caller=$(awk '$1 == "PPid:" { print $2 }' "/proc/$caller/status" 2>/dev/null)
+	done
 	for process in /proc/[0-9]*; do
 		case $(readlink "$process/cwd" 2>/dev/null) in
-			"$work"|"$work"/*) printf '%s\n' "${process#/proc/}" ;;
+			"$work"|"$work"/*)
+				case $callers in
+					*" ${process#/proc/} "*) ;;
+					*) printf '%s\n' "${process#/proc/}" ;;
+				esac ;;
 		esac
 	done
 }
