@@ -6,12 +6,13 @@
 #   make check        every test, see test/run
 #   make check-rules  which rules of doc/rules.md have a passed assertion
 #   make check-style  layering and layout
+#   make bench-quick  what zdu costs beside something plain, see test/bench/run
 
 # The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
 # has a check of its own, is read for other goals only.
-ifneq (,$(filter demo check check-rules check-style,$(MAKECMDGOALS)))
+ifneq (,$(filter demo check check-rules check-style bench-quick,$(MAKECMDGOALS)))
 
-.PHONY: demo check check-rules check-style
+.PHONY: demo check check-rules check-style bench-quick
 demo:
 	@demo/run
 check:
@@ -20,6 +21,8 @@ check-rules:
 	@test/check-rules
 check-style:
 	@test/check-style
+bench-quick:
+	@test/bench/run
 
 else
 

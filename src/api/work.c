@@ -307,6 +307,7 @@ take_nodes(Exchange *x, int slots)
 		(void) zdu_decide_take(f, &c, verdicts, &allowed);
 		if (!allowed)
 			continue;
+		f->current = false;
 		if (!take_node(x, &nodes[i], &steps))
 			break;
 		/* The next one is decided by what is true from now on. */
@@ -391,7 +392,11 @@ decide(Exchange *x)
 	}
 	/* D12: what was seen just now counts before anything more is taken. */
 	if (swept || x->nmatches > 0)
+	{
 		f = x->call.f = zdu_facts_load(x->call.cluster);
+		/* To grant a step changes none of them, to take a node does. */
+		f->current = true;
+	}
 	fill(x);
 	zdu_drive(&x->call);
 	/* What was decided just now may have made work. */

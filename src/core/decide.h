@@ -30,6 +30,7 @@ typedef struct ZduFacts
 	double		listened;
 	int64_t		swept_at;		/* a timestamp of the server's */
 	bool		work_waits;
+	bool		current;		/* nothing was stored since that would change these facts */
 
 	/* the policy; durations in seconds */
 	const char *early_end;

@@ -215,7 +215,7 @@ zdu_cluster_only(void)
 ZduFacts *
 zdu_facts_settle(ZduFacts *f)
 {
-	ZduFacts   *now = zdu_facts_load(f->name);
+	ZduFacts   *now = f->current ? f : zdu_facts_load(f->name);
 	ZduClusterState state = zdu_cluster_derive(now->state, &now->counts);
 
 	if (state != now->state)
@@ -227,6 +227,7 @@ zdu_facts_settle(ZduFacts *f)
 	}
 	zdu_run(&store_state, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(zdu_state_name(ZDU_CLUSTER, state)), zdu_time(zdu_now())});
 	now->state = state;
+	now->current = false;
 	return now;
 }
 
@@ -312,4 +313,5 @@ void
 zdu_set_work_waits(ZduFacts *f, bool waits)
 {
 	zdu_run(&store_work_waits, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_bool(waits)});
+	f->work_waits = waits;
 }

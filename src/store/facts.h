@@ -25,7 +25,8 @@ extern char *zdu_cluster_only(void);
 
 /*
  * Ends a decision: derives the cluster's state anew from what is stored by
- * now, writes it with the bumped serial, and returns the facts as they are then.
+ * now, writes it with the bumped serial, and returns the facts as they are then
+ * (the same ones if f->current).
  */
 extern ZduFacts *zdu_facts_settle(ZduFacts *f);
 

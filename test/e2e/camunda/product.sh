@@ -1,7 +1,9 @@
 # Camunda 7: a process engine with a REST interface, whose nodes share one PostgreSQL.  Sourced.
 #
 # The engine does not look whether the schema is its own: zdu has to.  All nodes run with
-# schema-update=false and the same history level.
+# schema-update=false and the same history level, and with prepareThreshold=0: statements that
+# PostgreSQL keeps prepared fail with "cached plan must not change result type" when the schema's
+# step gives their tables another column.
 
 product=camunda
 old=7.22.0
@@ -26,7 +28,7 @@ make_node()
 write_settings()
 {
 	(umask 077 && cat >"$HOME/camunda.env") <<-END
-		export SPRING_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$store_port/camunda
+		export SPRING_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$store_port/camunda?prepareThreshold=0
 		export SPRING_DATASOURCE_USERNAME=postgres SPRING_DATASOURCE_PASSWORD=$secret
 		export CAMUNDA_BPM_DATABASE_SCHEMA_UPDATE=false CAMUNDA_BPM_HISTORY_LEVEL=full
 		export CAMUNDA_BPM_AUTO_DEPLOYMENT_ENABLED=false
@@ -70,7 +72,7 @@ check_made()
 			WHERE p.business_key_ = m.business_key AND p.state_ = 'COMPLETED'
 			AND (SELECT array_agg(a.act_id_::text ORDER BY a.act_id_) FROM act_hi_actinst a WHERE a.proc_inst_id_ = p.id_)
 				= '{approve,ordered,pack,send,sent}'
-			AND NOT EXISTS (SELECT FROM act_hi_job_log j WHERE j.process_instance_id_ = p.id_ AND j.job_state_ = 2))"
+			AND NOT EXISTS (SELECT FROM act_hi_job_log j WHERE j.process_instance_id_ = p.id_ AND j.job_state_ = 1))"
 }
 
 # Whether no process runs any more

@@ -65,6 +65,7 @@ show_wrong_order()
 	mkdir -p "$early"
 	ln -s "../../releases/unleash/$new" "$early/current"
 	early_port=$(free_ports 1)
+	echo "$early_port" >"$early/port"
 	make_node early "$early_port" >"$early/run"
 	do_node early start
 	wait_until curl -sf "http://127.0.0.1:$early_port/health"
