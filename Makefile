@@ -6,13 +6,14 @@
 #   make check        every test, see test/run
 #   make check-rules  which rules of doc/rules.md have a passed assertion
 #   make check-style  layering and layout
+#   make e2e          rolls real products, see test/e2e/run
 #   make bench-quick  what zdu costs beside something plain, see test/bench/run
 
 # The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
 # has a check of its own, is read for other goals only.
-ifneq (,$(filter demo check check-rules check-style bench-quick,$(MAKECMDGOALS)))
+ifneq (,$(filter demo check check-rules check-style bench-quick e2e,$(MAKECMDGOALS)))
 
-.PHONY: demo check check-rules check-style bench-quick
+.PHONY: demo check check-rules check-style bench-quick e2e
 demo:
 	@demo/run
 check:
@@ -23,6 +24,8 @@ check-style:
 	@test/check-style
 bench-quick:
 	@test/bench/run
+e2e:
+	@test/e2e/run
 
 else
 
@@ -42,9 +45,9 @@ OBJS = src/zdu.o $(CORE_OBJS) $(STORE_OBJS) $(API_OBJS)
 # The install script is these files in this order.
 SQL_PARTS = src/sql/version.sql src/sql/policy.sql src/sql/cluster.sql src/sql/upgrade.sql \
 	src/sql/functions.sql src/sql/views.sql src/sql/privilege.sql src/sql/dump.sql
-RUNBOOKS = runbooks/haproxy-systemd-ssh.json runbooks/local.json
+RUNBOOKS = runbooks/haproxy-systemd-ssh.json runbooks/local.json runbooks/camunda.json
 PROGRAMS = runbooks/local-service runbooks/ssh-systemd runbooks/ssh-package \
-	runbooks/nginx-upstream runbooks/apache-balancer
+	runbooks/nginx-upstream runbooks/apache-balancer runbooks/camunda-schema
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 SCRIPTS_built = src/worker/zdu_worker

@@ -13,6 +13,7 @@ health=/engine-rest/version
 policy=camunda
 runbook=$top/runbooks/camunda.json
 altered=act_ru_execution
+killed_in=soak
 least=1000
 
 # Prints how node $1 on port $2 is started.

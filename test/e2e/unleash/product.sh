@@ -10,6 +10,7 @@ health=/health
 policy=unleash
 runbook=$top/test/e2e/unleash/runbook.json
 altered=feature_lifecycles
+killed_in=start
 least=1000
 
 # Prints how node $1 on port $2 is started.
