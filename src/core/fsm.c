@@ -114,9 +114,11 @@ static const ZduTransition step_table[] = {
 	{STEP_RUNNING, "observed", STEP_SUCCEEDED, "W6", "the probe saw the effect"},
 	{STEP_RUNNING, "attempt failed", STEP_PENDING, "W1", "another attempt is left"},
 	{STEP_RUNNING, "failed", STEP_FAILED, "W1", "no attempt is left"},
+	{STEP_RUNNING, "forced", STEP_SKIPPED, "D2", "its time is over, and the policy goes on without it"},
 	{STEP_RUNNING, "lease lost", STEP_UNKNOWN, "W4", "its worker is unheard or handed it back"},
 	{STEP_RUNNING, "ended", STEP_CANCELLED, "L5", "its action was ended, it is no longer wanted"},
 	{STEP_UNKNOWN, "grant", STEP_RUNNING, "W4", "a worker looks before anybody acts"},
+	{STEP_UNKNOWN, "heard again", STEP_RUNNING, "W4", "its worker reports before anybody took it over"},
 	{STEP_UNKNOWN, "unwind", STEP_CANCELLED, "L5", "no longer wanted, and nothing of it runs any more"},
 	{STEP_FAILED, "retry", STEP_PENDING, "L22", "zdu_retry"},
 	{STEP_FAILED, "unwind", STEP_CANCELLED, "L23", "zdu_rollback"}
