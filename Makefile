@@ -38,7 +38,7 @@ STORE_OBJS = src/store/spi.o src/store/soft.o src/store/event.o src/store/instan
 	src/store/node.o src/store/step.o src/store/worker.o src/store/report.o \
 	src/store/document.o src/store/vars.o src/store/runbook.o src/store/runbook_check.o
 API_OBJS = src/api/version.o src/api/privilege.o src/api/drive.o src/api/refuse.o src/api/setup.o \
-	src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
+	src/api/begin.o src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
 	src/api/node.o src/api/outcome.o src/api/observe.o src/api/expect.o src/api/work.o src/api/why.o src/api/protect.o
 OBJS = src/zdu.o $(CORE_OBJS) $(STORE_OBJS) $(API_OBJS)
 

@@ -36,6 +36,11 @@ static ZduQuery all_vars = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+static ZduQuery known_group = {
+	.text = "SELECT 1 FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
 static ZduQuery active_target = {
 	.text = "SELECT upgrade_id FROM zdu.upgrade WHERE upgrade_id = $1 AND (target = $2::zdu_version OR $2 IS NULL)",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
@@ -102,7 +107,7 @@ check_nodes(ZduCall *call, ZduBegin *b)
 		name = zdu_first_text();
 		no(b, ERRCODE_ZDU_WRONG_STATE, "L2", psprintf("%s is in ERROR", name),
 		   psprintf("SELECT zdu_remove_node('%s', '%s')", f->name, name));
-			}
+	}
 	else if (f->serving == 0)
 		no(b, ERRCODE_ZDU_REFUSED, "D14", psprintf("none of %d nodes serves", f->total),
 		   psprintf("SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name));
@@ -213,18 +218,32 @@ check_variables(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name));
 }
 
+static void
+check_arguments(ZduCall *call, ZduBegin *b)
+{
+	const ZduWish *w = b->wish;
+
+	if (w->node_group != NULL && zdu_run(&known_group, (ZduArg[]) {zdu_int8(call->f->cluster_id), zdu_text(w->node_group)}) == 0)
+		no(b, ERRCODE_UNDEFINED_OBJECT, "N11", psprintf("there is no node group \"%s\"", w->node_group),
+		   psprintf("SELECT zdu_set_group('%s', '%s', '{...}')", call->f->name, w->node_group));
+	else if (w->canary < 0 || w->canary >= Max(call->f->total, 1))
+		no(b, ERRCODE_INVALID_PARAMETER_VALUE, "D10", psprintf("canary is %d, of %d nodes", w->canary, call->f->total),
+		   psprintf("SELECT zdu_begin('%s', canary => 1)", call->f->name));
+}
+
 static const BeginCheck checks[] = {
-	check_adopted, check_stable, check_nodes, check_original, check_target, check_step, check_force, check_variables
+	check_adopted, check_stable, check_nodes, check_arguments, check_original, check_target, check_step, check_force, check_variables
 };
 
 ZduBegin
-zdu_check_begin(ZduCall *call, const char *target, const char *kind, bool acknowledge)
+zdu_check_begin(ZduCall *call, const ZduWish *wish)
 {
 	ZduFacts   *f = call->f;
-	ZduBegin	b = {.target = target};
+	const char *kind = wish->kind;
+	ZduBegin	b = {.wish = wish, .target = wish->target};
 
-	if (target != NULL)
-		zdu_version_check(target);
+	if (wish->target != NULL)
+		zdu_version_check(wish->target);
 	if (kind != NULL && strcmp(kind, "driven") != 0 && strcmp(kind, "manual") != 0)
 	{
 		no(&b, ERRCODE_INVALID_PARAMETER_VALUE, "L22", psprintf("kind is \"%s\", neither driven nor manual", kind),
@@ -240,7 +259,7 @@ zdu_check_begin(ZduCall *call, const char *target, const char *kind, bool acknow
 	}
 	for (int i = 0; i < lengthof(checks) && b.refusal.rule == NULL && b.same_upgrade == 0; i++)
 		checks[i] (call, &b);
-	if (b.refusal.rule == NULL && b.same_upgrade == 0 && strcmp(f->cancel, "never") == 0 && !acknowledge)
+	if (b.refusal.rule == NULL && b.same_upgrade == 0 && strcmp(f->cancel, "never") == 0 && !wish->acknowledge)
 		no(&b, ERRCODE_ZDU_REFUSED, "L24", psprintf("policy \"%s\": begun is begun, it cannot be cancelled; see doc/rules.md", f->policy),
 		   psprintf("SELECT zdu_begin('%s', %s, acknowledge => true)", f->name, b.target != NULL ? psprintf("'%s'", b.target) : "NULL"));
 	return b;

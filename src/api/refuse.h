@@ -18,10 +18,22 @@ typedef struct ZduRefusal
 	const char *hint;			/* a command */
 } ZduRefusal;
 
+/* What zdu_begin was asked for, or zdu_why(target => ...) would be. */
+typedef struct ZduWish
+{
+	const char *target;			/* NULL: the newest release, or not yet known (manual) */
+	const char *node_group;		/* only its nodes; NULL: all */
+	int			canary;			/* so many nodes first, and alone; 0: none */
+	const char *plan;			/* hash of the plan that was agreed on; NULL: any */
+	bool		acknowledge;
+	const char *kind;			/* driven, manual; NULL: by the runbook */
+} ZduWish;
+
 typedef struct ZduBegin
 {
 	ZduRefusal	refusal;
-	const char *target;			/* NULL: manual, not yet known */
+	const ZduWish *wish;
+	const char *target;			/* resolved; NULL: manual, not yet known */
 	ZduRunbook *runbook;		/* NULL: manual */
 	int64		same_upgrade;	/* repeat_begin = noop: it has begun already; 0: not */
 } ZduBegin;
@@ -30,7 +42,7 @@ typedef struct ZduBegin
  * Checks everything that zdu_begin asks for; the first thing that is wrong is
  * the refusal.  Sets call->f->version where only the nodes told it.
  */
-extern ZduBegin zdu_check_begin(ZduCall *call, const char *target, const char *kind, bool acknowledge);
+extern ZduBegin zdu_check_begin(ZduCall *call, const ZduWish *wish);
 
 /* ERROR with a refusal's rule, observation and hint. */
 extern void zdu_refuse(const ZduRefusal *r, const char *primary) pg_attribute_noreturn();

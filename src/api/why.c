@@ -304,7 +304,8 @@ static void
 why_begin(Answer *a, ZduCall *call, const char *target)
 {
 	ZduFacts   *f = call->f;
-	ZduBegin	b = zdu_check_begin(call, target, NULL, true);
+	ZduWish		wish = {.target = target, .acknowledge = true};
+	ZduBegin	b = zdu_check_begin(call, &wish);
 
 	if (b.refusal.rule != NULL)
 		put(a, "no", b.refusal.rule, "may begin", b.refusal.observed, b.refusal.allowed, NULL, b.refusal.hint);

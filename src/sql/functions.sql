@@ -113,6 +113,9 @@ COMMENT ON FUNCTION zdu_set_release(text,text,text) IS 'Make a release known, or
 CREATE FUNCTION zdu_begin(
 	cluster text DEFAULT NULL,
 	target text DEFAULT NULL,
+	node_group text DEFAULT NULL,
+	canary integer DEFAULT NULL,
+	plan text DEFAULT NULL,
 	acknowledge boolean DEFAULT false,
 	kind text DEFAULT NULL,
 	reason text DEFAULT NULL
@@ -120,7 +123,7 @@ CREATE FUNCTION zdu_begin(
 RETURNS bigint
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_begin';
-COMMENT ON FUNCTION zdu_begin(text,text,boolean,text,text) IS 'Begin an upgrade and return its id. cluster NULL: the only one there is; target NULL: the newest known release that is not blocked; kind NULL: driven where there is a runbook, else manual (then the target may stay unknown until the first new node shows it). acknowledge: yes, it cannot be cancelled (L24). Errors: ZD001 wrong state (L2, L3, L19), ZD002 not allowed by a rule (V2-V7, D10), 42704.';
+COMMENT ON FUNCTION zdu_begin(text,text,text,integer,text,boolean,text,text) IS 'Begin an upgrade and return its id. cluster NULL: the only one there is; target NULL: the newest known release that is not blocked; node_group: only its nodes (N15); canary: so many nodes first, and alone; plan: the hash that zdu_plan_summary gave, refused if what it rests on changed; kind NULL: driven where there is a runbook, else manual (then the target may stay unknown until the first new node shows it). acknowledge: yes, it cannot be cancelled (L24). Errors: ZD001 wrong state (L2, L3, L19), ZD002 not allowed by a rule (V2-V7, D10), 42704.';
 
 CREATE FUNCTION zdu_pause(
 	cluster text,

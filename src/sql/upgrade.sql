@@ -18,10 +18,14 @@ CREATE TABLE zdu.upgrade
 	run_since timestamptz NOT NULL DEFAULT clock_timestamp(),
 	session_role text NOT NULL DEFAULT session_user,
 	reason text,
+	node_group text,
+	canary integer,
+	plan text,
 	began_at timestamptz NOT NULL,
 	ended_at timestamptz,
 	CONSTRAINT upgrade_pkey PRIMARY KEY (upgrade_id),
 	CONSTRAINT upgrade_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT upgrade_canary_check CHECK (canary > 0),
 	CONSTRAINT upgrade_kind_check CHECK (kind IN ('driven', 'manual')),
 	CONSTRAINT upgrade_run_check CHECK (run IN ('running', 'paused', 'held', 'cancelling', 'rolling_back', 'finalizing',
 												'completed', 'cancelled', 'rolled_back')),
@@ -46,6 +50,9 @@ COMMENT ON COLUMN zdu.upgrade.held_reason IS 'what was seen';
 COMMENT ON COLUMN zdu.upgrade.run_since IS 'when run was last changed';
 COMMENT ON COLUMN zdu.upgrade.session_role IS 'session_user who began it';
 COMMENT ON COLUMN zdu.upgrade.reason IS 'why, as given';
+COMMENT ON COLUMN zdu.upgrade.node_group IS 'only the nodes of this group; NULL: all (N15)';
+COMMENT ON COLUMN zdu.upgrade.canary IS 'so many nodes go first, and alone; NULL: none';
+COMMENT ON COLUMN zdu.upgrade.plan IS 'hash of the plan that was agreed on; NULL: none';
 COMMENT ON COLUMN zdu.upgrade.began_at IS 'when it began';
 COMMENT ON COLUMN zdu.upgrade.ended_at IS 'when it ended; NULL: active';
 
