@@ -1,6 +1,6 @@
 /*
  * observe.c
- *	  Nodes seen through workers, and guards.
+ *	  Nodes seen through workers, and what they watch.
  */
 #include "api/observe.h"
 
@@ -10,6 +10,7 @@
 #include "store/event.h"
 #include "store/node.h"
 #include "store/vars.h"
+#include "store/watch.h"
 #include "utils/builtins.h"
 
 static ZduQuery show_version = {
@@ -115,16 +116,36 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(first_version)});
 }
 
+/* S6: one that has failed too often holds the upgrade. */
+static void
+guard_saw(ZduFacts *f, const ZduWatchState *w)
+{
+	if (w->failed && f->run == RUN_RUNNING)
+		zdu_upgrade_hold(f, "S6", psprintf("%s failed", w->name));
+}
+
+/* What follows from a look, by the kind of watch. */
+static const struct
+{
+	const char *kind;
+	void		(*saw) (ZduFacts *f, const ZduWatchState *w);
+}			watch_kinds[] = {
+	{"guard", guard_saw}
+};
+
 void
-zdu_guards_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports)
+zdu_watches_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (matches[i].sqlstate != NULL || matches[i].guard < 0)
+		ZduWatchState state;
+
+		if (matches[i].sqlstate != NULL || matches[i].watch_id == 0)
 			continue;
-		if (zdu_guard_count(f, matches[i].guard, matches[i].healthy == ANSWER_YES, reports, matches[i].ord) &&
-			f->run == RUN_RUNNING)
-			zdu_upgrade_hold(f, "S6", psprintf("guard %d failed", matches[i].guard));
+		state = zdu_watch_saw(matches[i].watch_id, matches[i].holds, reports, matches[i].ord);
+		for (int k = 0; k < lengthof(watch_kinds); k++)
+			if (state.kind != NULL && strcmp(watch_kinds[k].kind, state.kind) == 0)
+				watch_kinds[k].saw(f, &state);
 	}
 }
 
@@ -172,14 +193,11 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetI
 }
 
 void
-zdu_guards_put(ZduFacts *f, const ZduWorker *w, ReturnSetInfo *rsinfo)
+zdu_watches_put(ZduFacts *f, const ZduWorker *w, ReturnSetInfo *rsinfo)
 {
 	int			n;
-	ZduGuardLook *looks;
+	ZduWatchLook *looks = zdu_watches_due(f, w, &n);
 
-	if (f->upgrade_id == 0 || !f->driven)
-		return;
-	looks = zdu_guards_due(f, w, &n);
 	for (int i = 0; i < n; i++)
-		put_look(rsinfo, NULL, "guard", looks[i].args);
+		put_look(rsinfo, looks[i].node, looks[i].kind, looks[i].args);
 }

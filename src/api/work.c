@@ -384,7 +384,7 @@ decide(Exchange *x)
 	x->runbook = zdu_runbook_load(f);
 	apply_reports(x);
 	zdu_observations_apply(f, x->matches, x->nmatches);
-	zdu_guards_apply(f, x->matches, x->nmatches, x->reports);
+	zdu_watches_apply(f, x->matches, x->nmatches, x->reports);
 	if (swept || !x->due.known)
 	{
 		sweep_steps(f);
@@ -407,7 +407,7 @@ decide(Exchange *x)
 	else if (swept || !x->due.known || x->due.work_waits)
 	{
 		zdu_observations_put(x->call.f, x->runbook, &x->worker, x->rsinfo);
-		zdu_guards_put(x->call.f, &x->worker, x->rsinfo);
+		zdu_watches_put(x->call.f, &x->worker, x->rsinfo);
 	}
 	zdu_event_flush(x->call.cluster, upgrade_id, x->call.session.caller);
 }

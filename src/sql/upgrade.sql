@@ -144,30 +144,49 @@ COMMENT ON COLUMN zdu.step.log IS 'end of what the action printed; zdu_log shows
 COMMENT ON COLUMN zdu.step.started_at IS 'first granted';
 COMMENT ON COLUMN zdu.step.ended_at IS 'succeeded, failed, skipped or cancelled';
 
-CREATE TABLE zdu.guard
+CREATE TABLE zdu.watch
 (
-	upgrade_id bigint NOT NULL,
-	ord integer NOT NULL,
+	watch_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	kind text NOT NULL,
+	name text NOT NULL,
+	upgrade_id bigint,
+	node_id bigint,
 	look jsonb NOT NULL,
-	until text NOT NULL,
+	until text,
+	vars jsonb NOT NULL DEFAULT '{}',
 	every double precision NOT NULL,
-	failures integer NOT NULL,
+	failures integer NOT NULL DEFAULT 1,
 	failed integer NOT NULL DEFAULT 0,
+	holds boolean,
 	asked timestamptz,
+	seen_at timestamptz,
 	evidence jsonb,
-	CONSTRAINT guard_pkey PRIMARY KEY (upgrade_id, ord),
-	CONSTRAINT guard_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE
+	CONSTRAINT watch_pkey PRIMARY KEY (watch_id),
+	CONSTRAINT watch_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT watch_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
+	CONSTRAINT watch_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE,
+	CONSTRAINT watch_kind_check CHECK (kind IN ('guard'))
 );
-COMMENT ON TABLE zdu.guard IS 'Probes of the service that are repeated all through an upgrade';
-COMMENT ON COLUMN zdu.guard.upgrade_id IS 'the upgrade';
-COMMENT ON COLUMN zdu.guard.ord IS 'place in the runbook, from 0';
-COMMENT ON COLUMN zdu.guard.look IS 'args of verb probe';
-COMMENT ON COLUMN zdu.guard.until IS 'jsonpath predicate over the evidence: true is healthy';
-COMMENT ON COLUMN zdu.guard.every IS 'seconds between looks';
-COMMENT ON COLUMN zdu.guard.failures IS 'looks that must fail in a row to hold the upgrade';
-COMMENT ON COLUMN zdu.guard.failed IS 'looks that failed in a row';
-COMMENT ON COLUMN zdu.guard.asked IS 'when a worker was last asked to look';
-COMMENT ON COLUMN zdu.guard.evidence IS 'what was seen last';
+CREATE INDEX watch_cluster_idx ON zdu.watch (cluster_id, upgrade_id);
+CREATE INDEX watch_node_idx ON zdu.watch (node_id) WHERE node_id IS NOT NULL;
+COMMENT ON TABLE zdu.watch IS 'Probes that are repeated: guards all through an upgrade';
+COMMENT ON COLUMN zdu.watch.watch_id IS 'key; a worker''s report names it';
+COMMENT ON COLUMN zdu.watch.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.watch.kind IS 'what it is for: guard';
+COMMENT ON COLUMN zdu.watch.name IS 'its name for people';
+COMMENT ON COLUMN zdu.watch.upgrade_id IS 'the upgrade with which it ends; NULL: it stays';
+COMMENT ON COLUMN zdu.watch.node_id IS 'the node it is about; NULL: the cluster';
+COMMENT ON COLUMN zdu.watch.look IS 'args of verb probe';
+COMMENT ON COLUMN zdu.watch.until IS 'jsonpath predicate over the evidence: true is well; NULL: the evidence itself is wanted';
+COMMENT ON COLUMN zdu.watch.vars IS 'variables of until';
+COMMENT ON COLUMN zdu.watch.every IS 'seconds between looks';
+COMMENT ON COLUMN zdu.watch.failures IS 'looks that must fail in a row until it has failed';
+COMMENT ON COLUMN zdu.watch.failed IS 'looks that failed in a row';
+COMMENT ON COLUMN zdu.watch.holds IS 'whether until held at the last look; NULL: cannot tell, or not yet looked';
+COMMENT ON COLUMN zdu.watch.asked IS 'when a worker was last asked to look';
+COMMENT ON COLUMN zdu.watch.seen_at IS 'when it was last seen';
+COMMENT ON COLUMN zdu.watch.evidence IS 'what was seen last';
 
 CREATE TABLE zdu.worker
 (

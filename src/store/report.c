@@ -31,7 +31,7 @@ static ZduQuery match_reports = {
 	.text =
 	"WITH r AS (SELECT x.ord::integer AS ord, x.e->>'token' AS token, x.e->>'verb' AS verb, x.e->>'state' AS state, "
 	"    coalesce(x.e->'evidence', x.e->'seen') AS seen, x.e->>'node' AS node, "
-	"    CASE WHEN jsonb_typeof(x.e->'guard') = 'number' THEN (x.e->>'guard')::numeric END AS guard, "
+	"    CASE WHEN jsonb_typeof(x.e->'watch') = 'number' THEN (x.e->>'watch')::numeric END AS watch, "
 	"    CASE WHEN x.e->>'token' ~ '^[0-9]{1,9}[.][0-9]{1,18}$' THEN split_part(x.e->>'token', '.', 1)::bigint END AS epoch, "
 	"    CASE WHEN x.e->>'token' ~ '^[0-9]{1,9}[.][0-9]{1,18}$' THEN split_part(x.e->>'token', '.', 2)::bigint END AS number "
 	"  FROM jsonb_array_elements($2) WITH ORDINALITY AS x(e, ord) WHERE jsonb_typeof(x.e) = 'object') "
@@ -46,13 +46,13 @@ static ZduQuery match_reports = {
 	"  coalesce(r.seen->>'refused' = 'true' OR r.seen->>'offline' = 'true', false), "
 	"  CASE WHEN n.node_id IS NOT NULL AND $5::text IS NOT NULL AND jsonb_typeof(r.seen) = 'object' THEN "
 	"    jsonb_path_query_first(r.seen, $5::jsonpath, v.vars, true) #>> '{}' END, "
-	"  g.ord, CASE WHEN g.ord IS NOT NULL THEN " ALL_HOLD("r.seen", "g.until", "'{}'::jsonb") " END, "
-	"  r.node IS NOT NULL, r.guard IS NOT NULL, left(r.seen::text, 200) "
+	"  g.watch_id, CASE WHEN g.until IS NOT NULL THEN " ALL_HOLD("r.seen", "g.until", "g.vars") " END, "
+	"  r.node IS NOT NULL, r.watch IS NOT NULL, left(r.seen::text, 200) "
 	"FROM r "
 	"LEFT JOIN zdu.step s ON s.number = r.number AND s.number > 0 AND s.epoch = r.epoch AND s.cluster_id = $1 "
-	"LEFT JOIN zdu.node n ON r.token IS NULL AND r.guard IS NULL AND n.cluster_id = $1 AND n.name = r.node "
+	"LEFT JOIN zdu.node n ON r.token IS NULL AND r.watch IS NULL AND n.cluster_id = $1 AND n.name = r.node "
 	"LEFT JOIN zdu.node_vars v ON v.node_id = n.node_id "
-	"LEFT JOIN zdu.guard g ON r.token IS NULL AND g.upgrade_id = $7 AND g.ord = r.guard "
+	"LEFT JOIN zdu.watch g ON r.token IS NULL AND g.watch_id = r.watch AND g.cluster_id = $1 AND (g.upgrade_id IS NULL OR g.upgrade_id = $7) "
 	"ORDER BY r.ord",
 	.nargs = 7, .argtypes = {INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 };
@@ -124,7 +124,6 @@ zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 		Jsonb	   *element = NULL;
 
 		m->ord = i + 1;
-		m->guard = -1;
 		if (texts[i] == NULL || strlen(texts[i]) > ZDU_REPORT_MAX)
 			refuse(m, "54000", texts[i] == NULL ? "a report is null" : "a report has more than 64 kB");
 		else
@@ -208,10 +207,7 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 		bool		seen;
 		bool		mine;
 		bool		names_node;
-		bool		names_guard;
-		bool		has_guard;
-		bool		isnull;
-		Datum		guard;
+		bool		names_watch;
 		ZduVersion	version;
 		ZduVersionError error;
 
@@ -229,12 +225,10 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 		m->active = (ZduAnswer) zdu_read_tristate(&r);
 		m->offline = zdu_read_bool(&r);
 		m->version = zdu_read_text(&r);
-		guard = zdu_read_datum(&r, &isnull);
-		has_guard = !isnull;
-		m->guard = has_guard ? DatumGetInt32(guard) : -1;
-		m->healthy = (ZduAnswer) zdu_read_tristate(&r);
+		m->watch_id = zdu_read_int8(&r);
+		m->holds = (ZduAnswer) zdu_read_tristate(&r);
 		names_node = zdu_read_bool(&r);
-		names_guard = zdu_read_bool(&r);
+		names_watch = zdu_read_bool(&r);
 		m->evidence = zdu_read_text(&r);
 
 		if (m->version != NULL && !zdu_version_parse(m->version, strlen(m->version), &version, &error))
@@ -253,13 +247,10 @@ zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char
 			else if (!open)
 				m->step_id = 0;	/* said before, or ended meanwhile: the same answer again */
 		}
-		else if (names_guard)
-		{
-			if (!has_guard)
-				m->guard = -1;	/* the upgrade it guarded has ended */
-		}
+		else if (names_watch)
+			continue;			/* of one that is gone meanwhile nothing is stored */
 		else if (!names_node)
-			refuse(m, "22023", "a report wants a token, a node or a guard");
+			refuse(m, "22023", "a report wants a token, a node or a watch");
 		else if (m->node_id == 0)
 			refuse(m, "42704", "there is no such node");
 		else if (!seen)

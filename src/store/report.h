@@ -16,7 +16,7 @@
 typedef struct ZduMatch
 {
 	int			ord;			/* place in the array of reports, from 1 */
-	const char *token;			/* as given; NULL: an observation or a guard */
+	const char *token;			/* as given; NULL: an observation or a watch */
 	const char *sqlstate;		/* NULL: good */
 	const char *message;
 	int64		number;			/* of the token: which grant of the step it is about */
@@ -27,8 +27,8 @@ typedef struct ZduMatch
 	ZduAnswer	active;
 	bool		offline;
 	const char *version;		/* NULL: cannot tell */
-	int			guard;			/* negative: not a guard's look */
-	ZduAnswer	healthy;
+	int64		watch_id;		/* 0: not a watch's look */
+	ZduAnswer	holds;
 } ZduMatch;
 
 /* The paths by which observations are read; NULL: there is no observe. */

@@ -8,6 +8,7 @@
 #include "nodes/pg_list.h"
 #include "store/document.h"
 #include "store/vars.h"
+#include "store/watch.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
@@ -24,11 +25,6 @@ static ZduQuery pinned_runbook = {
 static ZduQuery newest_runbook = {
 	.text = "SELECT name, revision, shipped, document FROM zdu.runbook WHERE name = $1 ORDER BY shipped, revision DESC LIMIT 1",
 	.nargs = 1, .argtypes = {TEXTOID}
-};
-
-static ZduQuery insert_guard = {
-	.text = "INSERT INTO zdu.guard (upgrade_id, ord, look, until, every, failures) VALUES ($1, $2, $3, $4, $5, $6)",
-	.nargs = 6, .argtypes = {INT8OID, INT4OID, JSONBOID, TEXTOID, FLOAT8OID, INT4OID}
 };
 
 /* What a driver's evidence must say where the runbook does not. */
@@ -567,9 +563,10 @@ zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
 					 errmsg("guard %d of runbook \"%s\" cannot be used for cluster \"%s\"", ord, rb->name, f->name),
 					 errdetail("W1: %s.", error),
 					 errhint("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name)));
-		zdu_run(&insert_guard, (ZduArg[]) {
-			zdu_int8(upgrade_id), zdu_int4(ord++), zdu_jsonb(look), zdu_text(zdu_get_text(guard, "until")),
-			zdu_float8(zdu_get_duration(guard, "every", 1)), zdu_int4(Max(zdu_get_number(guard, "failures", 3), 1))
+		(void) zdu_watch_insert(f, &(ZduNewWatch) {
+			.kind = "guard", .name = psprintf("guard %d", ord++), .upgrade_id = upgrade_id, .look = look,
+			.until = zdu_get_text(guard, "until"), .every = zdu_get_duration(guard, "every", 1),
+			.failures = Max(zdu_get_number(guard, "failures", 3), 1)
 		});
 	}
 }

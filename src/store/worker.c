@@ -57,21 +57,6 @@ static ZduQuery observations_due = {
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
-static ZduQuery guards_due = {
-	.text =
-	"UPDATE zdu.guard SET asked = $2 WHERE upgrade_id = $1 AND (asked IS NULL OR asked <= $2 - make_interval(secs => every) OR asked > $2) "
-	"AND coalesce((SELECT bool_and(e.value #>> '{}' = ANY ($3)) FROM jsonb_path_query(look, '$.targets[*].exec') AS e(value)), true) "
-	"RETURNING ord, look || jsonb_build_object('guard', ord)",
-	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}
-};
-
-static ZduQuery count_guard = {
-	.text =
-	"UPDATE zdu.guard SET failed = CASE WHEN $3 THEN 0 ELSE failed + 1 END, evidence = $4 -> ($5 - 1) -> 'seen' "
-	"WHERE upgrade_id = $1 AND ord = $2 RETURNING failed >= failures",
-	.nargs = 5, .argtypes = {INT8OID, INT4OID, BOOLOID, JSONBOID, INT4OID}
-};
-
 bool
 zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 {
@@ -129,31 +114,6 @@ zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, 
 		(*names)[*n] = zdu_read_text(&r);
 	}
 	return ids;
-}
-
-ZduGuardLook *
-zdu_guards_due(const ZduFacts *f, const ZduWorker *w, int *n)
-{
-	uint64		rows = zdu_run(&guards_due, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs});
-	ZduReader	r = zdu_reader();
-	ZduGuardLook *looks = palloc(sizeof(ZduGuardLook) * (rows + 1));
-
-	for (*n = 0; zdu_next_row(&r); (*n)++)
-	{
-		looks[*n].ord = zdu_read_int4(&r);
-		looks[*n].args = zdu_read_jsonb(&r);
-	}
-	return looks;
-}
-
-bool
-zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int report)
-{
-	ZduReader	r;
-
-	zdu_run(&count_guard, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int4(ord), zdu_bool(healthy), zdu_jsonb(reports), zdu_int4(report)});
-	r = zdu_reader();
-	return zdu_next_row(&r) && zdu_read_bool(&r);
 }
 
 bool

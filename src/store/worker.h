@@ -50,17 +50,4 @@ extern void zdu_worker_leave(const ZduFacts *f, const ZduWorker *w);
 /* Returns nodes that are due to be observed now, noting that they are asked for; *n is set. */
 extern int64 *zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, char ***names);
 
-/* A guard's look that is due. */
-typedef struct ZduGuardLook
-{
-	int			ord;
-	Jsonb	   *args;
-} ZduGuardLook;
-
-/* Returns the looks that are due and for which the worker has the programs. */
-extern ZduGuardLook *zdu_guards_due(const ZduFacts *f, const ZduWorker *w, int *n);
-
-/* Counts a guard's look; returns whether it has failed too often by now. */
-extern bool zdu_guard_count(const ZduFacts *f, int ord, bool healthy, Jsonb *reports, int report);
-
 #endif							/* ZDU_STORE_WORKER_H */

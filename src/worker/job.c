@@ -135,7 +135,7 @@ set_report(ZduJob *job, json_t *report)
 static json_t *
 make_report(const ZduJob *job, bool acted)
 {
-	ZduReportSubject subject = {job->token, job->node, json_object_get(job->args, "guard")};
+	ZduReportSubject subject = {job->token, job->node, json_object_get(job->args, "watch")};
 
 	return zdu_report_make(&subject, acted, job->calls, job->ncalls, args_true(job, "list"));
 }
@@ -305,7 +305,7 @@ find_job(const ZduJobs *jobs, const ZduOrder *order)
 			continue;
 		if (order->token != NULL ||
 			(zdu_text_same(job->node, order->node) && zdu_text_same(job->phase, order->phase) &&
-			 json_equal(json_object_get(job->args, "guard"), json_object_get(order->args, "guard"))))
+			 json_equal(json_object_get(job->args, "watch"), json_object_get(order->args, "watch"))))
 			return job;
 	}
 	return NULL;

@@ -79,8 +79,8 @@ zdu_report_make(const ZduReportSubject *subject, bool acted, const ZduCall *call
 	if (subject->token == NULL)
 	{
 		json_object_set_new(report, "node", subject->node != NULL ? json_string(subject->node) : json_null());
-		if (subject->guard != NULL)
-			json_object_set(report, "guard", subject->guard);
+		if (subject->watch != NULL)
+			json_object_set(report, "watch", subject->watch);
 		json_object_set_new(report, "seen", evidence);
 		return report;
 	}

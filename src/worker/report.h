@@ -12,9 +12,9 @@
 
 typedef struct ZduReportSubject
 {
-	const char *token;			/* NULL for an observation or a guard */
+	const char *token;			/* NULL for an observation or a watch */
 	const char *node;			/* may be NULL */
-	json_t	   *guard;			/* a guard's number, or NULL */
+	json_t	   *watch;			/* a watch's number, or NULL */
 } ZduReportSubject;
 
 /*

@@ -100,7 +100,7 @@ my ($before, $after) = (rows('before'), rows('after'));
 foreach my $table (sort keys %$before)
 {
 	next if $table =~ /^(node_heard|worker)$/;
-	isnt($before->{$table}, '', "L1: there are rows to be restored: $table") unless $table eq 'guard';
+	isnt($before->{$table}, '', "L1: there are rows to be restored: $table") unless $table eq 'watch';
 	is($after->{$table}, $before->{$table}, "L1: the same rows after the restore: $table");
 }
 is($after->{$_}, '', "L1: who was heard is left out: $_") foreach qw(node_heard worker);

@@ -97,7 +97,7 @@ $zdu->undo_order('guarded', 'app2', 'start', 'hang');
 ok($zdu->wait_sql(q{SELECT done = '2/3' AND serving = '3/3' FROM zdu.status WHERE cluster = 'guarded'}), 'S6: what is in flight is finished');
 is($zdu->said('guarded', 'app3', 'begin', 'isolate'), 0, 'S6: nothing more is taken');
 spew("$zdu->{nodes}/guarded/tasks/state", $well);
-$zdu->wait_sql(q{SELECT failed = 0 FROM zdu.guard});
+$zdu->wait_sql(q{SELECT failed = 0 FROM zdu.watch});
 $zdu->sql(q{SELECT zdu_retry('guarded')});
 ok($zdu->wait_ready('guarded'), 'S6: mended, it goes on with zdu_retry');
 is($zdu->stop($_), 0, 'W4: a worker ends well') for @workers;

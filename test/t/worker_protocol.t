@@ -204,12 +204,12 @@ is("$reports[0]{evidence}[0]{exit} $reports[0]{evidence}[1]{error}", '0 program 
 
 $zdu->clear;
 $zdu->hold(node => 'app7', phase => 'observe', args => $step);
-$zdu->hold(node => 'app8', phase => 'guard', args => { %$step, guard => 1 });
+$zdu->hold(node => 'app8', phase => 'guard', args => { %$step, watch => 1 });
 @reports = $zdu->reports("report ? 'seen'", 2);
 my ($observed) = grep { $_->{node} eq 'app7' } @reports;
 my ($guarded) = grep { $_->{node} eq 'app8' } @reports;
 is($observed->{seen}{unit}, 'active', 'N18: an observation is looked at and reported as seen');
-is($guarded->{guard}, 1, 'N18: a guard says which one it is');
+is($guarded->{watch}, 1, 'N18: a watch says which one it is');
 $calls = $zdu->sql('SELECT count(*) FROM fake.call');
 wait_for(sub { $zdu->sql('SELECT count(*) FROM fake.call') >= $calls + 2 });
 is($zdu->sql(q{SELECT count(*) FROM fake.report WHERE report->>'node' = 'app7'}), 1, 'N18: once each time it is asked for');

@@ -155,7 +155,7 @@ FROM (VALUES
 	('22023', 'a report is not an object', '"done"'),
 	('22023', 'a report is not an object', 'null'),
 	('22023', 'a report is not an object', '[{"token": "$T", "verb": "probe", "state": "done", "evidence": {}}]'),
-	('22023', 'a report wants a token, a node or a guard', '{}'),
+	('22023', 'a report wants a token, a node or a watch', '{}'),
 	('ZD003', '%stale%', '{"token": "7.77", "verb": "probe", "state": "done", "evidence": {}}'),
 	('ZD003', '%stale%', '{"token": "99999999999999999999.1", "verb": "probe", "state": "done", "evidence": {}}'),
 	('ZD003', '%stale%', '{"token": "x", "verb": "probe", "state": "done", "evidence": {}}'),

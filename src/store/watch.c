@@ -1,0 +1,89 @@
+/*
+ * watch.c
+ *	  What workers look at again and again.
+ */
+#include "store/watch.h"
+
+#include "catalog/pg_type.h"
+#include "zdu.h"
+
+static ZduQuery insert_watch = {
+	.text =
+	"INSERT INTO zdu.watch (cluster_id, kind, name, upgrade_id, node_id, look, until, vars, every, failures) "
+	"VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, coalesce($8, '{}'), $9, $10) RETURNING watch_id",
+	.nargs = 10,
+	.argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, TEXTOID, JSONBOID, FLOAT8OID, INT4OID}
+};
+
+static ZduQuery watches_due = {
+	.text =
+	"WITH due AS (UPDATE zdu.watch w SET asked = $3 WHERE w.cluster_id = $1 AND (w.upgrade_id IS NULL OR w.upgrade_id = $2) "
+	"  AND (w.asked IS NULL OR w.asked <= $3 - make_interval(secs => w.every) OR w.asked > $3) "
+	"  AND coalesce((SELECT bool_and(e.value #>> '{}' = ANY ($4)) FROM jsonb_path_query(w.look, '$.targets[*].exec') AS e(value)), true) "
+	"  RETURNING w.watch_id, w.kind, w.node_id, w.look) "
+	"SELECT d.kind, n.name, d.look || jsonb_build_object('watch', d.watch_id) "
+	"FROM due d LEFT JOIN zdu.node n ON n.node_id = d.node_id ORDER BY d.watch_id",
+	.nargs = 4, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}
+};
+
+static ZduQuery store_look = {
+	.text =
+	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 THEN 0 ELSE failed + 1 END, holds = $2, seen_at = $5, "
+	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
+	"SELECT s.kind, s.name, s.node_id, n.name, s.has_failed FROM saw s LEFT JOIN zdu.node n ON n.node_id = s.node_id",
+	.nargs = 5, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID}
+};
+
+int64
+zdu_watch_insert(const ZduFacts *f, const ZduNewWatch *w)
+{
+	ZduReader	r;
+
+	zdu_run(&insert_watch, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(w->kind), zdu_text(w->name), zdu_int8(w->upgrade_id), zdu_int8(w->node_id),
+		zdu_jsonb(w->look), zdu_text(w->until), zdu_jsonb(w->vars), zdu_float8(w->every), zdu_int4(w->failures)
+	});
+	r = zdu_reader();
+	(void) zdu_next_row(&r);
+	return zdu_read_int8(&r);
+}
+
+ZduWatchLook *
+zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
+{
+	uint64		rows = zdu_run(&watches_due, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs
+	});
+	ZduReader	r = zdu_reader();
+	ZduWatchLook *looks = palloc(sizeof(ZduWatchLook) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		looks[*n].kind = zdu_read_text(&r);
+		looks[*n].node = zdu_read_text(&r);
+		looks[*n].args = zdu_read_jsonb(&r);
+	}
+	return looks;
+}
+
+ZduWatchState
+zdu_watch_saw(int64 watch_id, ZduAnswer holds, Jsonb *reports, int report)
+{
+	ZduWatchState state = {.holds = holds};
+	ZduReader	r;
+
+	zdu_run(&store_look, (ZduArg[]) {
+		zdu_int8(watch_id), holds == ANSWER_UNKNOWN ? zdu_null() : zdu_bool(holds == ANSWER_YES),
+		zdu_jsonb(reports), zdu_int4(report), zdu_time(zdu_now())
+	});
+	r = zdu_reader();
+	if (zdu_next_row(&r))
+	{
+		state.kind = zdu_read_text(&r);
+		state.name = zdu_read_text(&r);
+		state.node_id = zdu_read_int8(&r);
+		state.node = zdu_read_text(&r);
+		state.failed = zdu_read_bool(&r);
+	}
+	return state;
+}
