@@ -47,8 +47,8 @@ static const UntilRow default_untils[] = {
 
 /* The keys that say what to look with or what to do. */
 static const char *const spec_keys[] = {
-	"exec", "args", "http", "method", "headers", "body", "haproxy", "server", "state",
-	"sql", "conninfo", "params", "lock_timeout", "statement_timeout"
+	"exec", "args", "http", "method", "headers", "body", "form", "haproxy", "server", "state",
+	"sql", "conninfo", "params", "lock_timeout", "statement_timeout", "transaction"
 };
 
 static void

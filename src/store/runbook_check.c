@@ -38,6 +38,7 @@ typedef enum KeyKind
 	KEY_FORMAT,					/* the number 1 */
 	KEY_CONNINFO,
 	KEY_ANY,
+	KEY_FORM,					/* name and text */
 	KEY_SPEC,
 	KEY_UNDO,
 	KEY_OBSERVE,
@@ -77,6 +78,7 @@ static const KeyRow keys[] = {
 	{"method", AT_SPEC, KEY_METHOD, "http"},
 	{"headers", AT_SPEC, KEY_ANY, "http"},
 	{"body", AT_SPEC, KEY_ANY, "http"},
+	{"form", AT_SPEC, KEY_FORM, "http"},
 	{"haproxy", AT_SPEC, KEY_TEXT, "haproxy"},
 	{"server", AT_SPEC, KEY_TEXT, "haproxy"},
 	{"state", AT_SPEC, KEY_STATE, "haproxy"},
@@ -85,6 +87,7 @@ static const KeyRow keys[] = {
 	{"params", AT_SPEC, KEY_WORDS, "sql"},
 	{"lock_timeout", AT_SPEC, KEY_DURATION, "sql"},
 	{"statement_timeout", AT_SPEC, KEY_DURATION, "sql"},
+	{"transaction", AT_SPEC, KEY_FLAG, "sql"},
 	{"until", AT_PHASE | AT_GUARD, KEY_PATH, NULL},
 	{"probe", AT_PHASE, KEY_SPEC, NULL},
 	{"only", AT_PHASE, KEY_ONLY, NULL},
@@ -262,6 +265,22 @@ check_any(Check *c, JsonbValue *v)
 }
 
 static void
+check_form(Check *c, JsonbValue *v)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	e;
+
+	if (!is_object(v))
+		bad(c, "is not an object");
+	it = JsonbIteratorInit(v->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &e, true)) != WJB_DONE)
+		if (token == WJB_VALUE && e.type != jbvString)
+			bad(c, "has a part that is not a text");
+	check_any(c, v);
+}
+
+static void
 check_number(Check *c, JsonbValue *v, int lowest, int highest)
 {
 	double		number;
@@ -376,6 +395,9 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 		case KEY_ANY:
 			check_any(c, v);
 			break;
+		case KEY_FORM:
+			check_form(c, v);
+			break;
 		case KEY_UNDO:
 			if (v->type == jbvString)
 				break;
@@ -422,6 +444,8 @@ check_together(Check *c, JsonbContainer *object, int places)
 	for (int i = 0; i < lengthof(keys); i++)
 		if (keys[i].driver != NULL && strcmp(keys[i].driver, driver) != 0 && zdu_get(object, keys[i].name) != NULL)
 			bad(c, "has \"%s\", which belongs to \"%s\"", keys[i].name, keys[i].driver);
+	if (zdu_get(object, "form") != NULL && zdu_get(object, "body") != NULL)
+		bad(c, "has both \"form\" and \"body\"");
 	if (strcmp(driver, "haproxy") == 0 && zdu_get(object, "server") == NULL)
 		bad(c, "has no \"server\"");
 	if (strcmp(driver, "sql") == 0 && zdu_get(object, "conninfo") == NULL)

@@ -2,6 +2,10 @@
  * driver.c
  *	  One look or one action at one target, and those who can do it.
  */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
 #include "worker/driver.h"
 
 static const ZduDriver *const drivers[] = {
@@ -63,6 +67,18 @@ zdu_call_clear(ZduCall *call)
 	json_decref(call->evidence);
 	call->evidence = NULL;
 	zdu_tail_free(&call->log);
+}
+
+bool
+zdu_call_file(const ZduCall *call, const char *name, char *path, size_t size)
+{
+	struct stat found;
+
+	if (name == NULL || *name == '\0' || *name == '.' || strchr(name, '/') != NULL)
+		return false;
+	if (snprintf(path, size, "%s/%s", call->around->runbooks, name) >= (int) size)
+		return false;
+	return stat(path, &found) == 0 && S_ISREG(found.st_mode);
 }
 
 const char *

@@ -77,6 +77,12 @@ extern void zdu_call_fail(ZduCall *call, const char *error);
 /* Frees what a call that is done holds. */
 extern void zdu_call_clear(ZduCall *call);
 
+/*
+ * For drivers: returns whether the name is that of a file in the runbook
+ * directory; fills in its path.
+ */
+extern bool zdu_call_file(const ZduCall *call, const char *name, char *path, size_t size);
+
 /* Returns the text under `key` of the call's SPEC, or NULL. */
 extern const char *zdu_call_text(const ZduCall *call, const char *key);
 

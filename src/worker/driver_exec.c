@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,19 +70,6 @@ static void
 on_flooded(ZduChild *child)
 {
 	zdu_call_end(((Run *) child->arg)->call, "output too large");
-}
-
-/* Returns whether the name is that of a program; fills in its path. */
-static bool
-find_program(const ZduCall *call, const char *name, char *path, size_t size)
-{
-	struct stat found;
-
-	if (name == NULL || *name == '\0' || *name == '.' || strchr(name, '/') != NULL)
-		return false;
-	if (snprintf(path, size, "%s/%s", call->around->runbooks, name) >= (int) size)
-		return false;
-	return stat(path, &found) == 0 && S_ISREG(found.st_mode) && access(path, X_OK) == 0;
 }
 
 /* Returns the program's arguments, to be freed, or NULL if one is not a text. */
@@ -165,7 +151,7 @@ start_exec(ZduCall *call)
 	Run		   *run;
 	int			failure;
 
-	if (!find_program(call, name, path, sizeof(path)))
+	if (!zdu_call_file(call, name, path, sizeof(path)) || access(path, X_OK) != 0)
 	{
 		zdu_call_fail(call, "program not found");
 		return;

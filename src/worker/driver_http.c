@@ -22,6 +22,7 @@ typedef struct Request
 	CURL	   *easy;
 	struct curl_slist *headers;
 	char	   *body;			/* what is sent */
+	curl_mime  *form;			/* or this, in parts */
 	ZduTail		answer;
 	char		error[CURL_ERROR_SIZE];
 } Request;
@@ -42,6 +43,7 @@ free_request(Request *request)
 	curl_multi_remove_handle(multi, request->easy);
 	curl_easy_cleanup(request->easy);
 	curl_slist_free_all(request->headers);
+	curl_mime_free(request->form);
 	zdu_tail_free(&request->answer);
 	free(request->body);
 	free(request);
@@ -253,13 +255,48 @@ add_header(Request *request, const char *name, const char *value)
 	request->headers = curl_slist_append(request->headers, line);
 }
 
+/*
+ * Gives the request the form's parts; false if one is no text or no file.  A
+ * value "@NAME" is a file of the runbook directory, and of no other: what the
+ * database says must not make the worker send away what else it can read.
+ */
+static bool
+set_form(Request *request, json_t *form)
+{
+	const char *name;
+	json_t	   *value;
+
+	request->form = curl_mime_init(request->easy);
+	json_object_foreach(form, name, value)
+	{
+		const char *text = json_string_value(value);
+		curl_mimepart *part = curl_mime_addpart(request->form);
+		char		path[4096];
+
+		if (text == NULL || curl_mime_name(part, name) != CURLE_OK)
+			return false;
+		if (text[0] != '@')
+			curl_mime_data(part, text, CURL_ZERO_TERMINATED);
+		else if (!zdu_call_file(request->call, text + 1, path, sizeof(path)) || curl_mime_filedata(part, path) != CURLE_OK)
+			return false;
+	}
+	curl_easy_setopt(request->easy, CURLOPT_MIMEPOST, request->form);
+
+	/* Many a server never says that one may continue. */
+	request->headers = curl_slist_append(request->headers, "Expect:");
+	return true;
+}
+
 /* Gives the request its method, headers and body: an action's, for a look is a GET. */
-static void
+static bool
 set_action(Request *request)
 {
 	const char *method = zdu_call_text(request->call, "method");
 	json_t	   *body = json_object_get(request->call->spec, "body");
+	json_t	   *form = json_object_get(request->call->spec, "form");
 
+	if (form != NULL && !set_form(request, form))
+		return false;
 	if (json_is_string(body))
 		request->body = strdup(json_string_value(body));
 	else if (body != NULL && !json_is_null(body))
@@ -273,6 +310,7 @@ set_action(Request *request)
 		curl_easy_setopt(request->easy, CURLOPT_NOBODY, 1L);
 	else
 		curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, method != NULL ? method : "GET");
+	return true;
 }
 
 static void
@@ -308,8 +346,14 @@ start_http(ZduCall *call)
 	curl_easy_setopt(request->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(request->easy, CURLOPT_FORBID_REUSE, 1L);
-	if (call->act)
-		set_action(request);
+	/* Who we are there stands in ~/.netrc: no table holds a password. */
+	curl_easy_setopt(request->easy, CURLOPT_NETRC, (long) CURL_NETRC_OPTIONAL);
+	if (call->act && !set_action(request))
+	{
+		free_request(request);
+		zdu_call_fail(call, "the form has a part that is no text and no file of the runbook directory");
+		return;
+	}
 	json_object_foreach(json_object_get(call->spec, "headers"), name, value)
 	{
 		if (json_is_string(value))

@@ -33,6 +33,7 @@ typedef struct Script
 	ZduCall    *call;
 	ZduLink    *link;
 	int			stage;			/* index into stages */
+	bool		alone;			/* the statement only: the server knows no transactions */
 	json_t	   *evidence;		/* what the statement gave, until it is committed */
 } Script;
 
@@ -176,10 +177,17 @@ static const struct
 	{send_commit, false},
 };
 
+/* Of several stages, the one that a statement which stands alone has. */
+#define STATEMENT_STAGE 2
+#define STAGES ((int) (sizeof(stages) / sizeof(stages[0])))
+
 static void
 on_up(void *arg)
 {
-	stages[0].send(arg);
+	Script	   *script = arg;
+
+	script->stage = script->alone ? STATEMENT_STAGE : 0;
+	stages[script->stage].send(script);
 }
 
 static void
@@ -207,7 +215,8 @@ on_result(void *arg, PGresult *result)
 	}
 	if (stages[script->stage].gives_evidence)
 		script->evidence = read_row(result);
-	if (++script->stage < (int) (sizeof(stages) / sizeof(stages[0])))
+	script->stage = script->alone ? STAGES : script->stage + 1;
+	if (script->stage < STAGES)
 		stages[script->stage].send(script);
 	else
 		finish(script, json_incref(script->evidence), false);
@@ -284,6 +293,7 @@ start_sql(ZduCall *call)
 	if (script == NULL)
 		abort();
 	script->call = call;
+	script->alone = json_is_false(json_object_get(call->spec, "transaction"));
 	script->link = zdu_link_new(call->around->loop, conninfo, defaults, false, &handler, script, NULL);
 	if (script->link == NULL)
 	{

@@ -47,7 +47,8 @@ sub serve
 		my ($method, $path) = $request =~ /^(\S+) (\S+)/ or next;
 		my $answer = $path eq '/big' ? 'x' x 100_000 : $path eq '/text' ? 'hello' : encode_json(
 			{ status => 'UP', version => '1.1.0', method => $method, path => $path, body => $body,
-				special => $request =~ /^X-Special: (.*?)\r?$/m ? $1 : undef });
+				special => $request =~ /^X-Special: (.*?)\r?$/m ? "$1" : undef,
+				authorization => $request =~ /^Authorization: (.*?)\r?$/m ? "$1" : undef });
 		my $code = $path eq '/fail' ? '503 No' : $path eq '/move' ? "302 Moved\r\nLocation: /text" : '200 OK';
 
 		sleep 60 if $path eq '/hang';
@@ -75,6 +76,16 @@ sub start_node
 my $port = free_port();
 my $node = start_node($port);
 my $url = "http://127.0.0.1:$port";
+
+# Who the worker is at a web server, and a file that a form may bring along.
+for my $file ([ '.netrc', "machine 127.0.0.1 login worker password hush\n" ], [ 'module.jar', 'PK-of-a-module' ])
+{
+	open(my $out, '>', "$dir/$file->[0]") or die $!;
+	print $out $file->[1];
+	close $out;
+	chmod 0600, "$dir/$file->[0]";
+}
+local $ENV{HOME} = $dir;
 my $worker = $zdu->start('--allow-host', '127.0.0.*', '--allow-host', 'db?.example');
 
 # --- http ------------------------------------------------------------------
@@ -85,6 +96,15 @@ is("$report->{state} @{$report->{evidence}}{qw(http_code version method special)
 is($report->{evidence}{body}, '', 'W3: without a body');
 $report = one('act', { http => "$url/do", method => 'PUT', body => { go => JSON::PP::true } });
 is("$report->{evidence}{method} $report->{evidence}{body}", 'PUT {"go":true}', 'W2: an action by HTTP is the request as told');
+is($report->{evidence}{authorization}, 'Basic d29ya2VyOmh1c2g=', 'W1: who the worker is there stands in its ~/.netrc');
+$report = one('act', { http => "$url/do", method => 'POST', form => { start => 'true', bundle => '@module.jar' } });
+like($report->{evidence}{body}, qr/^--\S+\r\n.*name="start"\r\n\r\ntrue\r\n.*name="bundle"; filename="module\.jar"\r\n.*\r\n\r\nPK-of-a-module\r\n--/s,
+	'W2: a form is sent in parts, a file of the runbook directory among them');
+for my $file ('@/etc/passwd', '@../module.jar', '@.netrc', '@nothing.jar')
+{
+	$report = one('act', { http => "$url/do", method => 'POST', form => { bundle => $file } });
+	like($report->{evidence}{error}, qr/no file of the runbook directory/, "W1: no other file is sent: $file");
+}
 $report = one('probe', { http => "$url/text" });
 is("$report->{evidence}{http_code} $report->{evidence}{body}", '200 hello', 'W3: what is no object is told as body');
 $report = one('probe', { http => "$url/fail" });
@@ -187,6 +207,12 @@ $report = one('act', { %sql, sql => 'SELECT pg_sleep(60)', statement_timeout => 
 is($report->{evidence}{error}, 'timeout', 'S3: so does the timeout of the step');
 ok(wait_for(sub { $zdu->sql(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()}) == 0 }),
 	'S3: and then nothing of it runs in the server any more');
+$report = one('act', { %sql, sql => 'CREATE INDEX CONCURRENTLY ON acted2 ((1))' });
+is($report->{evidence}{sqlstate}, '25001', 'S3: what cannot be in a transaction fails');
+$report = one('act', { %sql, sql => 'CREATE INDEX CONCURRENTLY ON acted2 ((1))', transaction => JSON::PP::false });
+is($report->{state}, 'done', 'S3: and is done where the runbook asks for none');
+$report = one('probe', { %sql, sql => q{SELECT $1::int AS n, current_setting('zdu.token', true) AS token}, params => [7], transaction => JSON::PP::false });
+is("$report->{evidence}{n} " . ($report->{evidence}{token} // 'none'), '7 none', 'S3: such a statement stands alone');
 $report = one('act', { %sql, sql => 'COPY pg_class TO STDOUT' });
 is($report->{state}, 'failed', 'S3: COPY, which nobody would read, is an error');
 for my $bad ("$conninfo password=secret", "$conninfo passfile=/etc/passwd", 'service=shop host=evil.example',

@@ -1,6 +1,6 @@
 -- Promise: bad input is refused as a whole with SQLSTATE, detail and hint; of the reports of a call only the bad one is.
 BEGIN;
-SELECT plan(129);
+SELECT plan(135);
 SET client_min_messages = warning;
 
 -- The refusal of a statement, taken back; NULL if it is carried out.
@@ -98,6 +98,12 @@ INSERT INTO runbook VALUES
 	('W1: node.stop.exec is not the name of a program in the worker''s runbook directory.', '{node,stop,exec}', '"/bin/sh"'),
 	('W1: node.stop.exec is not the name of a program in the worker''s runbook directory.', '{node,stop,exec}', '"../sh"'),
 	('W1: node.stop has both "exec" and "http".', '{node,stop,http}', '"http://h/"'),
+	('W1: node.stop.form has a part that is not a text.', '{node,stop}', '{"http": "http://h/", "method": "POST", "form": {"start": true}, "until": "$.x == 1"}'),
+	('W1: node.stop.form is not an object.', '{node,stop}', '{"http": "http://h/", "method": "POST", "form": "start", "until": "$.x == 1"}'),
+	('W1: node.stop.form uses the variable "bundle", which "requires" does not name.', '{node,stop}', '{"http": "http://h/", "method": "POST", "form": {"b": "@{bundle}"}, "until": "$.x == 1"}'),
+	('W1: node.stop has both "form" and "body".', '{node,stop}', '{"http": "http://h/", "method": "POST", "form": {}, "body": "", "until": "$.x == 1"}'),
+	('W1: node.stop has "form", which belongs to "http".', '{node,stop,form}', '{}'),
+	('W1: node.stop has "transaction", which belongs to "sql".', '{node,stop,transaction}', 'false'),
 	('W1: node.stop has none of exec, http, haproxy, sql.', '{node,stop}', '{}'),
 	('W1: node.stop acts, but neither "until" nor "probe" says how its effect is seen.', '{node,stop}', '{"exec": "service"}'),
 	('W1: node.stop.retries is not a whole number from 0 to 1000.', '{node,stop,retries}', '1.5'),
