@@ -36,7 +36,7 @@ MODULE_big = zdu
 CORE_OBJS = src/core/version.o src/core/fsm.o src/core/stage.o src/core/decide.o src/core/plan.o
 STORE_OBJS = src/store/spi.o src/store/soft.o src/store/event.o src/store/instance.o src/store/facts.o \
 	src/store/node.o src/store/step.o src/store/worker.o src/store/watch.o src/store/report.o \
-	src/store/document.o src/store/vars.o src/store/runbook.o src/store/runbook_check.o
+	src/store/document.o src/store/vars.o src/store/args.o src/store/guard.o src/store/runbook.o src/store/runbook_check.o
 API_OBJS = src/api/version.o src/api/privilege.o src/api/drive.o src/api/refuse.o src/api/setup.o \
 	src/api/begin.o src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
 	src/api/node.o src/api/outcome.o src/api/observe.o src/api/expect.o src/api/work.o src/api/why.o src/api/protect.o

@@ -11,6 +11,7 @@
 #include "core/plan.h"
 #include "core/version.h"
 #include "store/event.h"
+#include "store/guard.h"
 #include "store/instance.h"
 #include "utils/builtins.h"
 #include "zdu.h"
@@ -114,7 +115,7 @@ prepare_drive(ZduFacts *f, const ZduBegin *b)
 	zdu_steps_insert(f, f->upgrade_id, zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error), false);
 	if (error != NULL)
 		elog(ERROR, "the preparation of cluster \"%s\" passed its check: %s", f->name, error);
-	zdu_runbook_guards(b->runbook, f, f->upgrade_id);
+	zdu_guards_make(b->runbook, f, f->upgrade_id);
 	zdu_set_work_waits(f, true);
 	zdu_notify();
 }

@@ -6,11 +6,10 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
+#include "store/args.h"
 #include "store/document.h"
 #include "store/vars.h"
-#include "store/watch.h"
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 
 #define DEFAULT_TIMEOUT 300.0
 #define OBSERVE_TIMEOUT 5.0
@@ -26,199 +25,6 @@ static ZduQuery newest_runbook = {
 	.text = "SELECT name, revision, shipped, document FROM zdu.runbook WHERE name = $1 ORDER BY shipped, revision DESC LIMIT 1",
 	.nargs = 1, .argtypes = {TEXTOID}
 };
-
-/* What a driver's evidence must say where the runbook does not. */
-typedef struct UntilRow
-{
-	const char *driver;
-	const char *state;			/* of haproxy; NULL: any */
-	const char *until;
-} UntilRow;
-
-static const UntilRow default_untils[] = {
-	{"haproxy", "drain", "$.admin == \"drain\" || $.admin == \"maint\""},
-	{"haproxy", "maint", "$.admin == \"maint\""},
-	{"haproxy", "ready", "$.admin == \"ready\" && ($.status starts with \"UP\" || $.status == \"no check\")"},
-	{"haproxy", NULL, "$.scur == 0"},
-	{"http", NULL, "$.http_code == 200"},
-	{"sql", NULL, "$.row_count > 0"},
-	{"exec", NULL, "$.exit == 0"}
-};
-
-/* The keys that say what to look with or what to do. */
-static const char *const spec_keys[] = {
-	"exec", "args", "http", "method", "headers", "body", "form", "haproxy", "server", "state",
-	"sql", "conninfo", "params", "lock_timeout", "statement_timeout", "transaction"
-};
-
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	k = {.type = jbvString, .val.string = {.val = unconstify(char *, key), .len = strlen(key)}};
-
-	pushJsonbValue(state, WJB_KEY, &k);
-}
-
-static void
-push_number(JsonbParseState **state, const char *key, double value)
-{
-	JsonbValue	v = {.type = jbvNumeric};
-
-	v.val.numeric = DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
-	push_key(state, key);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_flag(JsonbParseState **state, const char *key, bool value)
-{
-	JsonbValue	v = {.type = jbvBool, .val.boolean = value};
-
-	push_key(state, key);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *value)
-{
-	JsonbValue	v = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
-
-	push_key(state, key);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_document(JsonbParseState **state, JsonbIteratorToken token, Jsonb *document)
-{
-	JsonbValue	v;
-
-	JsonbToJsonbValue(document, &v);
-	pushJsonbValue(state, token, &v);
-}
-
-/* Returns the part of an object that a driver understands. */
-static Jsonb *
-spec_of(JsonbContainer *object)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < lengthof(spec_keys); i++)
-	{
-		JsonbValue *v = zdu_get(object, spec_keys[i]);
-
-		if (v == NULL)
-			continue;
-		push_key(&state, spec_keys[i]);
-		pushJsonbValue(&state, WJB_VALUE, v);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static const char *
-driver_of(JsonbContainer *spec)
-{
-	for (int i = 0; i < lengthof(default_untils); i++)
-		if (zdu_get(spec, default_untils[i].driver) != NULL)
-			return default_untils[i].driver;
-	return NULL;
-}
-
-static const char *
-default_until(JsonbContainer *spec)
-{
-	const char *driver = driver_of(spec);
-	char	   *wanted = zdu_get_text(spec, "state");
-
-	for (int i = 0; i < lengthof(default_untils); i++)
-		if (driver != NULL && strcmp(default_untils[i].driver, driver) == 0 &&
-			(default_untils[i].state == NULL || (wanted != NULL && strcmp(default_untils[i].state, wanted) == 0)))
-			return default_untils[i].until;
-	return "$.exit == 0";
-}
-
-/* Does the phase change anything, or only wait? */
-static bool
-phase_acts(JsonbContainer *phase)
-{
-	char	   *method = zdu_get_text(phase, "method");
-
-	if (zdu_get(phase, "only") != NULL)
-		return false;
-	return zdu_get(phase, "exec") != NULL || zdu_get(phase, "sql") != NULL || zdu_get(phase, "state") != NULL ||
-		(method != NULL && strcmp(method, "GET") != 0);
-}
-
-/* What is common to all that one step, observation or guard asks of a worker. */
-typedef struct Frame
-{
-	Jsonb	   *vars;
-	double		timeout;
-	double		every;
-	bool		may_outlive;
-	const char *phase;
-	const char *direction;
-	Jsonb	   *keep;			/* targets that must stay as isolate left them; NULL: none */
-} Frame;
-
-static void
-push_env(JsonbParseState **state, const Frame *frame)
-{
-	static const struct
-	{
-		const char *env;
-		const char *var;
-	}			names[] = {
-		{"ZDU_CLUSTER", "cluster"}, {"ZDU_NODE", "node"}, {"ZDU_ADDRESS", "address"}, {"ZDU_VERSION", "version"},
-		{"ZDU_ORIGINAL", "original"}, {"ZDU_TARGET", "target"}
-	};
-
-	push_key(state, "env");
-	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		char	   *value = zdu_var_value(frame->vars, names[i].var, strlen(names[i].var), 0);
-
-		if (value != NULL)
-			push_text(state, names[i].env, value);
-	}
-	push_text(state, "ZDU_PHASE", frame->phase);
-	push_text(state, "ZDU_DIRECTION", frame->direction);
-	pushJsonbValue(state, WJB_END_OBJECT, NULL);
-}
-
-/* Returns the args of a verb: the spec once for each element of a list. NULL: *error. */
-static Jsonb *
-make_args(JsonbContainer *object, const Frame *frame, char **error)
-{
-	Jsonb	   *spec = spec_of(object);
-	int			list = zdu_vars_list_length(spec, frame->vars);
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_key(&state, "targets");
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	for (int i = 0; i < Max(list, 1); i++)
-	{
-		Jsonb	   *target = zdu_vars_resolve(spec, frame->vars, i, error);
-
-		if (target == NULL)
-			return NULL;
-		push_document(&state, WJB_ELEM, target);
-	}
-	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	push_flag(&state, "list", list > 0);
-	push_number(&state, "every", frame->every);
-	push_number(&state, "timeout", frame->timeout);
-	push_flag(&state, "may_outlive", frame->may_outlive);
-	if (frame->keep != NULL)
-	{
-		push_key(&state, "keep");
-		push_document(&state, WJB_VALUE, frame->keep);
-	}
-	push_env(&state, frame);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
 
 static ZduRunbook *
 read_runbook(void)
@@ -315,7 +121,7 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 	JsonbContainer *probe = zdu_get_object(phase, "probe");
 	JsonbContainer *force = zdu_get_object(phase, "force");
 	StringInfoData programs;
-	Frame		frame = {
+	ZduFrame	frame = {
 		.vars = vars,
 		.timeout = zdu_get_duration(phase, "timeout", phase_timeout(f, which)),
 		.every = zdu_get_duration(phase, "every", 1),
@@ -335,13 +141,13 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 	s->expect = zdu_get_duration(phase, "expect", -1);
 	s->until = zdu_get_text(phase, "until");
 	if (s->until == NULL)
-		s->until = default_until(probe != NULL ? probe : phase);
+		s->until = zdu_until_default(probe != NULL ? probe : phase);
 	s->vars = vars;
-	if (phase_acts(phase) && (s->act = make_args(phase, &frame, error)) == NULL)
+	if (zdu_phase_acts(phase) && (s->act = zdu_args_make(phase, &frame, error)) == NULL)
 		return NULL;
-	if ((s->look = make_args(probe != NULL ? probe : phase, &frame, error)) == NULL)
+	if ((s->look = zdu_args_make(probe != NULL ? probe : phase, &frame, error)) == NULL)
 		return NULL;
-	if (force != NULL && strcmp(f->drain_on_timeout, "force") == 0 && (s->force = make_args(force, &frame, error)) == NULL)
+	if (force != NULL && strcmp(f->drain_on_timeout, "force") == 0 && (s->force = zdu_args_make(force, &frame, error)) == NULL)
 		return NULL;
 
 	initStringInfo(&programs);
@@ -467,10 +273,10 @@ undo_of(JsonbContainer *task)
 	if (object != NULL || sql == NULL)
 		return object;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "sql", sql);
+	zdu_push_text(&state, "sql", sql);
 	if (conninfo != NULL)
 	{
-		push_key(&state, "conninfo");
+		zdu_push_key(&state, "conninfo");
 		pushJsonbValue(&state, WJB_VALUE, conninfo);
 	}
 	return &JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL))->root;
@@ -532,51 +338,12 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 	return steps;
 }
 
-void
-zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id)
-{
-	JsonbValue *guards = zdu_get(&rb->document->root, "guard");
-	Jsonb	   *vars = zdu_vars_load(f, 0);
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	e;
-	int			ord = 0;
-
-	if (guards == NULL)
-		return;
-	it = JsonbIteratorInit(guards->val.binary.data);
-	while ((token = JsonbIteratorNext(&it, &e, true)) != WJB_DONE)
-	{
-		JsonbContainer *guard;
-		char	   *error = NULL;
-		Frame		frame = {.vars = vars, .every = 1, .phase = "guard", .direction = "forward"};
-		Jsonb	   *look;
-
-		if (token != WJB_ELEM)
-			continue;
-		guard = e.val.binary.data;
-		frame.timeout = zdu_get_duration(guard, "timeout", OBSERVE_TIMEOUT);
-		look = make_args(guard, &frame, &error);
-		if (look == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("guard %d of runbook \"%s\" cannot be used for cluster \"%s\"", ord, rb->name, f->name),
-					 errdetail("W1: %s.", error),
-					 errhint("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name)));
-		(void) zdu_watch_insert(f, &(ZduNewWatch) {
-			.kind = "guard", .name = psprintf("guard %d", ord++), .upgrade_id = upgrade_id, .look = look,
-			.until = zdu_get_text(guard, "until"), .every = zdu_get_duration(guard, "every", 1),
-			.failures = Max(zdu_get_number(guard, "failures", 3), 1)
-		});
-	}
-}
-
 Jsonb *
 zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error)
 {
 	JsonbContainer *observe = zdu_get_object(&rb->document->root, "observe");
-	Frame		frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward"};
+	ZduFrame	frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward"};
 
 	frame.timeout = zdu_get_duration(observe, "timeout", OBSERVE_TIMEOUT);
-	return make_args(observe, &frame, error);
+	return zdu_args_make(observe, &frame, error);
 }

@@ -52,9 +52,6 @@ extern List *zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const Zd
 /* The same for the cluster's own steps: before, after or undo. */
 extern List *zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error);
 
-/* Stores the guards of an upgrade that begins. */
-extern void zdu_runbook_guards(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id);
-
 /* Returns the args of an observation of a node, or NULL and *error. */
 extern Jsonb *zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error);
 

@@ -1,0 +1,189 @@
+/*
+ * args.c
+ *	  What a worker is told to look with or to do.
+ */
+#include "store/args.h"
+
+#include "store/document.h"
+#include "store/vars.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+/* What a driver's evidence must say where the runbook does not. */
+typedef struct UntilRow
+{
+	const char *driver;
+	const char *state;			/* of haproxy; NULL: any */
+	const char *until;
+} UntilRow;
+
+static const UntilRow default_untils[] = {
+	{"haproxy", "drain", "$.admin == \"drain\" || $.admin == \"maint\""},
+	{"haproxy", "maint", "$.admin == \"maint\""},
+	{"haproxy", "ready", "$.admin == \"ready\" && ($.status starts with \"UP\" || $.status == \"no check\")"},
+	{"haproxy", NULL, "$.scur == 0"},
+	{"http", NULL, "$.http_code == 200"},
+	{"sql", NULL, "$.row_count > 0"},
+	{"exec", NULL, "$.exit == 0"}
+};
+
+/* The keys that say what to look with or what to do. */
+static const char *const spec_keys[] = {
+	"exec", "args", "http", "method", "headers", "body", "form", "haproxy", "server", "state",
+	"sql", "conninfo", "params", "lock_timeout", "statement_timeout", "transaction"
+};
+
+void
+zdu_push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	k = {.type = jbvString, .val.string = {.val = unconstify(char *, key), .len = strlen(key)}};
+
+	pushJsonbValue(state, WJB_KEY, &k);
+}
+
+static void
+push_number(JsonbParseState **state, const char *key, double value)
+{
+	JsonbValue	v = {.type = jbvNumeric};
+
+	v.val.numeric = DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
+	zdu_push_key(state, key);
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+static void
+push_flag(JsonbParseState **state, const char *key, bool value)
+{
+	JsonbValue	v = {.type = jbvBool, .val.boolean = value};
+
+	zdu_push_key(state, key);
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+void
+zdu_push_text(JsonbParseState **state, const char *key, const char *value)
+{
+	JsonbValue	v = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
+
+	zdu_push_key(state, key);
+	pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+static void
+push_document(JsonbParseState **state, JsonbIteratorToken token, Jsonb *document)
+{
+	JsonbValue	v;
+
+	JsonbToJsonbValue(document, &v);
+	pushJsonbValue(state, token, &v);
+}
+
+/* Returns the part of an object that a driver understands. */
+static Jsonb *
+spec_of(JsonbContainer *object)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < lengthof(spec_keys); i++)
+	{
+		JsonbValue *v = zdu_get(object, spec_keys[i]);
+
+		if (v == NULL)
+			continue;
+		zdu_push_key(&state, spec_keys[i]);
+		pushJsonbValue(&state, WJB_VALUE, v);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static const char *
+driver_of(JsonbContainer *spec)
+{
+	for (int i = 0; i < lengthof(default_untils); i++)
+		if (zdu_get(spec, default_untils[i].driver) != NULL)
+			return default_untils[i].driver;
+	return NULL;
+}
+
+const char *
+zdu_until_default(JsonbContainer *spec)
+{
+	const char *driver = driver_of(spec);
+	char	   *wanted = zdu_get_text(spec, "state");
+
+	for (int i = 0; i < lengthof(default_untils); i++)
+		if (driver != NULL && strcmp(default_untils[i].driver, driver) == 0 &&
+			(default_untils[i].state == NULL || (wanted != NULL && strcmp(default_untils[i].state, wanted) == 0)))
+			return default_untils[i].until;
+	return "$.exit == 0";
+}
+
+bool
+zdu_phase_acts(JsonbContainer *phase)
+{
+	char	   *method = zdu_get_text(phase, "method");
+
+	if (zdu_get(phase, "only") != NULL)
+		return false;
+	return zdu_get(phase, "exec") != NULL || zdu_get(phase, "sql") != NULL || zdu_get(phase, "state") != NULL ||
+		(method != NULL && strcmp(method, "GET") != 0);
+}
+
+static void
+push_env(JsonbParseState **state, const ZduFrame *frame)
+{
+	static const struct
+	{
+		const char *env;
+		const char *var;
+	}			names[] = {
+		{"ZDU_CLUSTER", "cluster"}, {"ZDU_NODE", "node"}, {"ZDU_ADDRESS", "address"}, {"ZDU_VERSION", "version"},
+		{"ZDU_ORIGINAL", "original"}, {"ZDU_TARGET", "target"}
+	};
+
+	zdu_push_key(state, "env");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		char	   *value = zdu_var_value(frame->vars, names[i].var, strlen(names[i].var), 0);
+
+		if (value != NULL)
+			zdu_push_text(state, names[i].env, value);
+	}
+	zdu_push_text(state, "ZDU_PHASE", frame->phase);
+	zdu_push_text(state, "ZDU_DIRECTION", frame->direction);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+Jsonb *
+zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
+{
+	Jsonb	   *spec = spec_of(object);
+	int			list = zdu_vars_list_length(spec, frame->vars);
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	zdu_push_key(&state, "targets");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < Max(list, 1); i++)
+	{
+		Jsonb	   *target = zdu_vars_resolve(spec, frame->vars, i, error);
+
+		if (target == NULL)
+			return NULL;
+		push_document(&state, WJB_ELEM, target);
+	}
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	push_flag(&state, "list", list > 0);
+	push_number(&state, "every", frame->every);
+	push_number(&state, "timeout", frame->timeout);
+	push_flag(&state, "may_outlive", frame->may_outlive);
+	if (frame->keep != NULL)
+	{
+		zdu_push_key(&state, "keep");
+		push_document(&state, WJB_VALUE, frame->keep);
+	}
+	push_env(&state, frame);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

@@ -1,0 +1,41 @@
+/*
+ * args.h
+ *	  What a worker is told to look with or to do: the args of a verb, see
+ *	  doc/protocol.md.
+ */
+#ifndef ZDU_STORE_ARGS_H
+#define ZDU_STORE_ARGS_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+/* What is common to all that one step, observation or guard asks of a worker. */
+typedef struct ZduFrame
+{
+	Jsonb	   *vars;
+	double		timeout;
+	double		every;
+	bool		may_outlive;
+	const char *phase;
+	const char *direction;
+	Jsonb	   *keep;			/* targets that must stay as isolate left them; NULL: none */
+} ZduFrame;
+
+/*
+ * Returns the args of a verb out of a phase, observation or guard: its spec,
+ * once for each element of a list.  NULL: *error.
+ */
+extern Jsonb *zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error);
+
+/* Returns what a driver's evidence must say where the runbook does not. */
+extern const char *zdu_until_default(JsonbContainer *spec);
+
+/* Does the phase change anything, or only wait? */
+extern bool zdu_phase_acts(JsonbContainer *phase);
+
+/* For building documents. */
+extern void zdu_push_key(JsonbParseState **state, const char *key);
+extern void zdu_push_text(JsonbParseState **state, const char *key, const char *value);
+
+#endif							/* ZDU_STORE_ARGS_H */
