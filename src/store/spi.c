@@ -9,13 +9,23 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+
+/*
+ * A plan is kept for as long as the backend lives, and may have been made
+ * while its tables were empty: then it would read them as a whole even when
+ * they have grown.  So it goes by key from the beginning.  Only the planner
+ * looks at these settings.
+ */
+static bool *const by_key_without[] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin, &jit_enabled};
 
 static bool writing = false;
 static ZduSession *current = NULL;	/* of the innermost call; good between enter and leave */
@@ -99,6 +109,7 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 	Datum		values[ZDU_MAX_ARGS];
 	char		nulls[ZDU_MAX_ARGS];
 	bool		was_writing = writing;
+	bool		was_on[lengthof(by_key_without)];
 	MemoryContext caller_memory = CurrentMemoryContext;
 	volatile int rc = 0;
 
@@ -116,15 +127,21 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
 
+	for (int i = 0; i < lengthof(by_key_without); i++)
+		was_on[i] = *by_key_without[i];
 	/* Also after an ERROR the triggers must refuse again. */
 	PG_TRY();
 	{
 		writing = true;
+		for (int i = 0; i < lengthof(by_key_without); i++)
+			*by_key_without[i] = false;
 		rc = SPI_execute_plan(q->plan, values, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{
 		writing = was_writing;
+		for (int i = 0; i < lengthof(by_key_without); i++)
+			*by_key_without[i] = was_on[i];
 	}
 	PG_END_TRY();
 	/* SPI leaves its own memory behind, which zdu_leave() frees: answers must outlive it. */

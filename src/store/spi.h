@@ -3,7 +3,9 @@
  *	  Talking to the database: the only user of SPI.
  *
  * A query is one literal with $n and named columns, planned once a backend,
- * for whatever arguments, and kept: planning takes longer than running.
+ * for whatever arguments, and kept: planning takes longer than running.  It
+ * is planned to go by key: neither does it know its arguments, nor may it
+ * matter how large a table was when it was planned.
  *
  * Between zdu_enter() and zdu_leave() everything runs as the owner of schema
  * zdu, in a security-restricted context, with search_path = pg_catalog,
