@@ -29,5 +29,7 @@ zdu_refuse_update(PG_FUNCTION_ARGS)
 				 errmsg("rows of zdu.%s cannot be %s by hand", RelationGetRelationName(trigger->tg_relation), deletes ? "deleted" : "changed"),
 				 errdetail("N1: what zdu observed is changed by its functions, which lock the cluster first."),
 				 errhint("SELECT name, usage FROM zdu.help; the audited way out is zdu_force_state()")));
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		return PointerGetDatum(NULL);
 	return PointerGetDatum(deletes ? trigger->tg_trigtuple : trigger->tg_newtuple);
 }

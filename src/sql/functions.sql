@@ -402,19 +402,20 @@ RETURNS trigger
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_refuse_update';
 COMMENT ON FUNCTION zdu_refuse_update() IS 'Refuses a plain UPDATE or DELETE of what zdu observes, with a hint.';
+-- For each statement: a trigger for each row would lock every row before it is written, once more.
 CREATE TRIGGER cluster_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.cluster FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE OR DELETE ON zdu.cluster FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER node_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.node FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE OR DELETE ON zdu.node FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER upgrade_refuse_update
-	BEFORE UPDATE ON zdu.upgrade FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE ON zdu.upgrade FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER step_refuse_update
-	BEFORE UPDATE ON zdu.step FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE ON zdu.step FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER node_count_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.node_count FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE OR DELETE ON zdu.node_count FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER policy_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.policy FOR EACH ROW WHEN (OLD.shipped) EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER runbook_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.runbook FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER event_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.event FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+	BEFORE UPDATE OR DELETE ON zdu.event FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();

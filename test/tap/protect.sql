@@ -1,6 +1,6 @@
 -- Promise: what zdu observed is changed by its functions, not by a plain UPDATE or DELETE; an INSERT is for a restore.
 BEGIN;
-SELECT plan(26);
+SELECT plan(27);
 SET client_min_messages = warning;
 
 SELECT zdu_set_cluster('shop', runbook => 'local', vars => '{"root": "/", "haproxy": "a:1", "backend": "b", "health": "http://{address}/"}');
@@ -39,7 +39,8 @@ SELECT alike(pg_temp.refusal($$UPDATE zdu.node SET state = 'ERROR' WHERE name = 
 DO $$ BEGIN PERFORM zdu_set_node('shop', 'not a name'); EXCEPTION WHEN OTHERS THEN NULL; END $$;
 SELECT alike(pg_temp.refusal($$UPDATE zdu.node SET state = 'ERROR'$$), '55000%', 'N1: refused after a write of zdu''s own has failed');
 SELECT set_eq('SELECT DISTINCT state FROM zdu.node', '{ACTIVE}'::text[], 'N1: nothing of all that has changed a node');
-SELECT is(pg_temp.refusal($$UPDATE zdu.node SET state = 'ERROR' WHERE false$$), 'carried out', 'N1: only rows are refused');
+SELECT alike(pg_temp.refusal($$UPDATE zdu.node SET state = 'ERROR' WHERE false$$), '55000%', 'N1: refused before anybody looks which rows it is about');
+SELECT is(pg_temp.refusal($$UPDATE zdu.policy SET max_unavailable = '1' WHERE name = 'mine'$$), 'carried out', 'N1: of policies only the shipped rows are');
 
 -- The audited way out
 SELECT is(zdu_force_state('shop', 'app3', 'ERROR', 'seen with my own eyes'), 'ERROR', 'N1: zdu_force_state is the way out');
