@@ -180,9 +180,8 @@ zdu_release(ZduFacts *f, ZduNode *node)
 {
 	bool		arrived = node->version != NULL && f->target != NULL && zdu_version_compare(node->version, f->target) == 0;
 
-	zdu_node_take(node, false, arrived ? "done" : "not at the target");
 	/* An unfinished one keeps its heading: zdu_retry finds it by that. */
-	zdu_nodes_dequeue(f, node->id, !arrived);
+	zdu_node_finish(node, arrived);
 }
 
 /* How long a detached node is left alone before somebody looks whether it is still out. */

@@ -121,6 +121,7 @@ CREATE TABLE zdu.node
 	since_listened double precision NOT NULL DEFAULT 0,
 	turn integer,
 	heading text,
+	away boolean NOT NULL GENERATED ALWAYS AS (state <> 'ACTIVE' OR NOT in_rotation OR taken) STORED,
 	CONSTRAINT node_pkey PRIMARY KEY (node_id),
 	CONSTRAINT node_name_key UNIQUE (cluster_id, name),
 	CONSTRAINT node_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
@@ -131,9 +132,10 @@ CREATE TABLE zdu.node
 	CONSTRAINT node_state_check CHECK (state IN ('STARTING', 'ACTIVE', 'DRAINING', 'TERMINATING', 'OFFLINE', 'ERROR')),
 	CONSTRAINT node_confirmed_check CHECK (NOT confirmed OR state = 'OFFLINE'),
 	CONSTRAINT node_heading_check CHECK (heading IN ('forward', 'back'))
-);
+) WITH (fillfactor = 80);
 CREATE INDEX node_turn_idx ON zdu.node (cluster_id, turn) WHERE turn IS NOT NULL AND NOT taken;
-CREATE INDEX node_unavailable_idx ON zdu.node (cluster_id) WHERE state <> 'ACTIVE' OR NOT in_rotation OR taken;
+-- The columns that change with every step are in no index and in no condition of one: so such an update is HOT.
+CREATE INDEX node_away_idx ON zdu.node (cluster_id) WHERE away;
 CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
 CREATE INDEX node_detached_idx ON zdu.node (cluster_id) WHERE NOT attached;
 CREATE INDEX node_group_idx ON zdu.node (cluster_id, node_group);
@@ -161,6 +163,7 @@ COMMENT ON COLUMN zdu.node.stuck IS 'too long STARTING or TERMINATING (N4)';
 COMMENT ON COLUMN zdu.node.since IS 'when it came into this state';
 COMMENT ON COLUMN zdu.node.since_listened IS 'the same in seconds of zdu.cluster.listened';
 COMMENT ON COLUMN zdu.node.turn IS 'place in the order of the running upgrade; NULL: nothing to do';
+COMMENT ON COLUMN zdu.node.away IS 'not serving, or taken';
 COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forward to the target, back to the original; back without a turn: given up, it stays behind until zdu_retry';
 
 CREATE TABLE zdu.node_heard

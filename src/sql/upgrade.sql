@@ -217,7 +217,7 @@ CREATE TABLE zdu.event
 (
 	event_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	at timestamptz NOT NULL,
-	cluster text,
+	cluster text NOT NULL,
 	node text,
 	upgrade_id bigint,
 	what text NOT NULL,
@@ -227,13 +227,12 @@ CREATE TABLE zdu.event
 	reason text,
 	caller text NOT NULL,
 	session_role text NOT NULL DEFAULT session_user,
-	CONSTRAINT event_pkey PRIMARY KEY (event_id)
+	CONSTRAINT event_pkey PRIMARY KEY (cluster, event_id)
 );
-CREATE INDEX event_cluster_idx ON zdu.event (cluster, event_id);
 COMMENT ON TABLE zdu.event IS 'What happened, append-only; zdu_prune removes old rows';
 COMMENT ON COLUMN zdu.event.event_id IS 'key, in order of happening within a cluster';
 COMMENT ON COLUMN zdu.event.at IS 'when';
-COMMENT ON COLUMN zdu.event.cluster IS 'the cluster''s name; NULL: all';
+COMMENT ON COLUMN zdu.event.cluster IS 'the cluster''s name; empty: all';
 COMMENT ON COLUMN zdu.event.node IS 'the node''s name; NULL: the cluster';
 COMMENT ON COLUMN zdu.event.upgrade_id IS 'the upgrade; NULL: none';
 COMMENT ON COLUMN zdu.event.what IS 'what changed: cluster, node, rotation, upgrade, step, lease, set, grant, ...';

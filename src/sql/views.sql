@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
 		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
-		(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND (o.state <> 'ACTIVE' OR NOT o.in_rotation OR o.taken)
+		(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND o.away
 			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
 		coalesce(sum(k.n) FILTER (WHERE k.version IS NULL AND k.online), 0)::integer AS unseen,
@@ -160,7 +160,7 @@ COMMENT ON COLUMN zdu.node_status.since IS 'since when it is in this step, or el
 COMMENT ON COLUMN zdu.node_status.hint IS 'what helps: a new node that draws more than twice the users of its peers can be detached for a while (N17)';
 
 CREATE VIEW zdu.timeline AS
-SELECT e.at, e.cluster, e.node, e.what, e.old, e.new, e.rule, e.reason, e.caller, e.session_role
+SELECT e.at, nullif(e.cluster, '') AS cluster, e.node, e.what, e.old, e.new, e.rule, e.reason, e.caller, e.session_role
 FROM zdu.event e
 ORDER BY e.event_id;
 COMMENT ON VIEW zdu.timeline IS 'What happened, oldest first';

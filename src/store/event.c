@@ -63,7 +63,7 @@ zdu_event_flush(const char *cluster, int64 upgrade_id, Oid caller)
 	if (noted[0] != NIL)
 	{
 		ZduArg		args[] = {
-			zdu_time(zdu_now()), zdu_text(cluster),
+			zdu_time(zdu_now()), zdu_text(cluster != NULL ? cluster : ""),
 			upgrade_id == 0 ? zdu_null() : zdu_int8(upgrade_id),
 			zdu_text(GetUserNameFromId(caller, true)),
 			column_array(noted[0]), column_array(noted[1]), column_array(noted[2]),

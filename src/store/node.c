@@ -35,11 +35,11 @@ static ZduQuery nodes_next = {
 	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, "
 	"stuck, true, coalesce(heading = 'back', false), heading IS NOT NULL "
 	"FROM ((SELECT 0 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) "
+	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND away "
 	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3) "
 	"      UNION ALL "
 	"      (SELECT 1 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND state = 'ACTIVE' AND in_rotation "
+	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND NOT away "
 	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3)) c "
 	"ORDER BY class, turn LIMIT $3",
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, INT4OID}
@@ -79,19 +79,21 @@ static ZduQuery order_keys = {
 
 static ZduQuery store_nodes = {
 	.text =
-	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
-	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved)), "
+	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $17) "
+	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived)), "
 	"old AS (SELECT n.node_id, n.version, n.state, n.confirmed, n.in_rotation, n.taken FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
 	"written AS (UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
 	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
 	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
-	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END "
+	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END, "
+	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
 	"  FROM given g WHERE n.node_id = g.node_id "
 	"  RETURNING n.version, n.state, n.confirmed, n.in_rotation, n.taken), "
 	COUNT_DELTA,
-	.nargs = 15,
+	.nargs = 17,
 	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
-		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID}
+		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
+	BOOLARRAYOID, BOOLARRAYOID}
 };
 
 static ZduQuery insert_node = {
@@ -160,7 +162,7 @@ static ZduQuery unheard_nodes = {
 
 static ZduQuery stuck_nodes = {
 	.text =
-	"SELECT node_id FROM zdu.node WHERE cluster_id = $1 AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) AND NOT taken AND NOT stuck "
+	"SELECT node_id FROM zdu.node WHERE cluster_id = $1 AND away AND NOT taken AND NOT stuck "
 	"AND since_listened + CASE state WHEN 'STARTING' THEN $2 WHEN 'TERMINATING' THEN $3 END < $4",
 	.nargs = 4, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
@@ -374,6 +376,15 @@ zdu_node_take(ZduNode *node, bool taken, const char *reason)
 	node->changed = true;
 }
 
+void
+zdu_node_finish(ZduNode *node, bool arrived)
+{
+	zdu_node_take(node, false, arrived ? "done" : "not at the target");
+	node->finished = true;
+	node->arrived = arrived;
+	node->changed = true;
+}
+
 ZduCandidate
 zdu_node_candidate(const ZduNode *node)
 {
@@ -388,7 +399,7 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 {
 	int64	   *ids = palloc(sizeof(int64) * (n + 1));
 	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
-	bool	   *flags = palloc(sizeof(bool) * 8 * (n + 1));
+	bool	   *flags = palloc(sizeof(bool) * 10 * (n + 1));
 	ZduNode   **changed = palloc(sizeof(ZduNode *) * (n + 1));
 	int			k = 0;
 
@@ -401,7 +412,7 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 	{
 		ZduNode    *node = changed[i];
 		bool		row[] = {node->confirmed, node->in_rotation, node->attached, node->taken,
-		node->reports, node->fenced, node->stuck, node->moved};
+		node->reports, node->fenced, node->stuck, node->moved, node->finished, node->arrived};
 
 		ids[i] = node->id;
 		texts[i] = unconstify(char *, zdu_state_name(ZDU_NODE, node->state));
@@ -415,10 +426,10 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 		zdu_text_array(texts + k, k), zdu_text_array(texts + 2 * k, k), zdu_bool_array(flags + k, k),
 		zdu_bool_array(flags + 2 * k, k), zdu_bool_array(flags + 3 * k, k), zdu_bool_array(flags + 4 * k, k),
 		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
-		zdu_time(zdu_now()), zdu_float8(f->listened)
+		zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool_array(flags + 8 * k, k), zdu_bool_array(flags + 9 * k, k)
 	});
 	for (int i = 0; i < k; i++)
-		changed[i]->changed = changed[i]->moved = false;
+		changed[i]->changed = changed[i]->moved = changed[i]->finished = changed[i]->arrived = false;
 }
 
 ZduNode *

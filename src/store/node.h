@@ -31,6 +31,8 @@ typedef struct ZduNode
 	bool		headed;			/* heading anywhere; without a turn: given up, or interrupted */
 	bool		changed;		/* differs from what is stored */
 	bool		moved;			/* its state does: `since` starts anew */
+	bool		finished;		/* its turn is over */
+	bool		arrived;		/* and it heads nowhere any more */
 } ZduNode;
 
 /* Returns the node, or NULL when it is gone. */
@@ -74,6 +76,10 @@ extern void zdu_node_force(ZduNode *node, ZduNodeState to, bool confirmed, const
 extern void zdu_node_rotate(ZduNode *node, bool in_rotation, const char *reason);
 extern void zdu_node_seen(ZduNode *node, const char *version);
 extern void zdu_node_take(ZduNode *node, bool taken, const char *reason);
+
+/* Nothing is in flight on it any more, its turn is over; one that did not arrive keeps its heading. */
+extern void zdu_node_finish(ZduNode *node, bool arrived);
+
 extern ZduCandidate zdu_node_candidate(const ZduNode *node);
 
 /* Writes the changed ones of n nodes, and the counts with them. */
