@@ -57,8 +57,19 @@ typedef struct Exchange
 	int			nmatches;
 	int			slots;
 	bool		leaving;
-	ZduRunbook *runbook;		/* NULL: none */
+	bool		knows_runbook;
+	ZduRunbook *runbook;		/* NULL: none; see runbook_of() */
 } Exchange;
+
+/* Most exchanges have no need of it. */
+static ZduRunbook *
+runbook_of(Exchange *x)
+{
+	if (!x->knows_runbook)
+		x->runbook = zdu_runbook_load(x->call.f);
+	x->knows_runbook = true;
+	return x->runbook;
+}
 
 static void
 put_row(Exchange *x, const char *token, const char *node, const char *phase, int attempt, const char *verb,
@@ -295,7 +306,7 @@ take_nodes(Exchange *x, int slots)
 	List	   *steps = NIL;
 	int			taken = 0;
 
-	if (x->runbook == NULL || !f->driven || (f->run != RUN_RUNNING && f->run != RUN_ROLLING_BACK))
+	if (!f->driven || (f->run != RUN_RUNNING && f->run != RUN_ROLLING_BACK) || runbook_of(x) == NULL)
 		return 0;
 	nodes = zdu_nodes_next(f->cluster_id, x->worker.node, slots, &n);
 	for (int i = 0; i < n && taken < slots; i++)
@@ -329,7 +340,7 @@ grant(Exchange *x, int slots)
 {
 	int			n;
 	int			held = 0;
-	ZduStep    *steps = zdu_steps_grant(x->call.f, zdu_instance_epoch(), x->worker.name, x->worker.incarnation,
+	ZduStep    *steps = zdu_steps_grant(x->call.f, x->worker.name, x->worker.incarnation,
 										x->worker.node, x->worker.programs, slots, &n);
 
 	for (int i = 0; i < n; i++)
@@ -344,18 +355,30 @@ grant(Exchange *x, int slots)
 	return held;
 }
 
-static void
+/* Returns how many slots are left over. */
+static int
 fill(Exchange *x)
 {
-	ZduFacts   *f = x->call.f;
 	int			slots = x->leaving ? 0 : x->slots;
 
 	if (!x->leaving)
 		slots -= grant(x, slots);
 	if (slots > 0 && take_nodes(x, slots) > 0)
 		slots -= grant(x, slots);
-	/* With slots left over nothing is waiting for this worker; another may have other programs. */
-	zdu_set_work_waits(f, slots <= 0 && (zdu_steps_waiting(f) || (f->upgrade_id != 0 && zdu_decide_room(f) > 0 && zdu_nodes_queued(f))));
+	return Max(slots, 0);
+}
+
+/* Is there work for a worker with free slots?  With slots left over not for this one; another may have other programs. */
+static bool
+work_waits(Exchange *x, int left_over, bool upgrading)
+{
+	ZduFacts   *f = x->call.f;
+
+	if (left_over > 0 && !upgrading)
+		return false;
+	if (zdu_steps_waiting(f))
+		return true;
+	return left_over == 0 && f->upgrade_id != 0 && zdu_decide_room(f) > 0 && zdu_nodes_queued(f);
 }
 
 /*
@@ -375,20 +398,20 @@ decide(Exchange *x)
 {
 	ZduFacts   *f = x->call.f = zdu_facts_locked(x->call.cluster);
 	bool		swept;
+	int			left_over;
 	int64		upgrade_id = f->upgrade_id;
 
 	/* Asking is being heard: the lease is good again before anybody looks whether it was lost. */
 	if (!x->due.fresh)
 		zdu_worker_store(f, &x->worker);
 	swept = zdu_sweep_nodes(f);
-	x->runbook = zdu_runbook_load(f);
 	apply_reports(x);
 	zdu_observations_apply(f, x->matches, x->nmatches);
 	zdu_watches_apply(f, x->matches, x->nmatches, x->reports);
 	if (swept || !x->due.known)
 	{
 		sweep_steps(f);
-		zdu_reassert_detached(f, x->runbook);
+		zdu_reassert_detached(f, runbook_of(x));
 	}
 	/* D12: what was seen just now counts before anything more is taken. */
 	if (swept || x->nmatches > 0)
@@ -397,16 +420,15 @@ decide(Exchange *x)
 		/* To grant a step changes none of them, to take a node does. */
 		f->current = true;
 	}
-	fill(x);
+	left_over = fill(x);
 	zdu_drive(&x->call);
-	/* What was decided just now may have made work. */
-	if (x->call.f->work_waits == false && upgrade_id != 0 && !x->leaving && zdu_steps_waiting(x->call.f))
-		zdu_set_work_waits(x->call.f, true);
+	/* Afterwards: what was decided just now may have made work. */
+	zdu_set_work_waits(x->call.f, work_waits(x, left_over, upgrade_id != 0));
 	if (x->leaving)
 		zdu_worker_leave(f, &x->worker);
 	else if (swept || !x->due.known || x->due.work_waits)
 	{
-		zdu_observations_put(x->call.f, x->runbook, &x->worker, x->rsinfo);
+		zdu_observations_put(x->call.f, runbook_of(x), &x->worker, x->rsinfo);
 		zdu_watches_put(x->call.f, &x->worker, x->rsinfo);
 	}
 	zdu_event_flush(x->call.cluster, upgrade_id, x->call.session.caller);

@@ -54,10 +54,8 @@ static ZduQuery store_failures = {
 
 static ZduQuery store_listened = {
 	.text = "UPDATE zdu.cluster SET listened = listened + least(greatest(extract(epoch FROM $2 - swept_at), 0), $3), swept_at = $2, "
-	"beats_sweep_at = $2 + make_interval(secs => $5) "
-	"WHERE cluster_id = $1 AND ($2 - swept_at >= make_interval(secs => $4) OR swept_at > $2) "
-	"RETURNING listened",
-	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
+	"beats_sweep_at = $2 + make_interval(secs => $4) WHERE cluster_id = $1 RETURNING listened",
+	.nargs = 4, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID}
 };
 
 static ZduQuery store_work_waits = {
@@ -296,22 +294,27 @@ bool
 zdu_listen(ZduFacts *f)
 {
 	double		interval = zdu_sweep_interval(f);
+	TimestampTz now = zdu_now();
 	ZduReader	r;
 
+	/* The facts were read under the lock; a clock that steps back starts anew. */
+	if (now >= f->swept_at && now - f->swept_at < (TimestampTz) (interval * USECS_PER_SEC))
+		return false;
 	zdu_run(&store_listened, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(interval * 2), zdu_float8(interval), zdu_float8(f->heartbeat_ttl / 4)
+		zdu_int8(f->cluster_id), zdu_time(now), zdu_float8(interval * 2), zdu_float8(f->heartbeat_ttl / 4)
 	});
 	r = zdu_reader();
 	if (!zdu_next_row(&r))
 		return false;
 	f->listened = zdu_read_float8(&r, f->listened);
-	f->swept_at = zdu_now();
+	f->swept_at = now;
 	return true;
 }
 
 void
 zdu_set_work_waits(ZduFacts *f, bool waits)
 {
-	zdu_run(&store_work_waits, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_bool(waits)});
+	if (f->work_waits != waits)
+		zdu_run(&store_work_waits, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_bool(waits)});
 	f->work_waits = waits;
 }

@@ -84,16 +84,6 @@ zdu_instance_matches(const char *mark, bool auto_adopt)
 }
 
 int
-zdu_instance_epoch(void)
-{
-	ZduReader	r;
-
-	zdu_run(&newest, NULL);
-	r = zdu_reader();
-	return zdu_next_row(&r) ? zdu_read_int4(&r) : 0;
-}
-
-int
 zdu_instance_adopt(const char *reason)
 {
 	ZduReader	r;

@@ -21,7 +21,4 @@ extern void zdu_instance_init(void);
 /* Adopts this database; returns the new epoch. */
 extern int	zdu_instance_adopt(const char *reason);
 
-/* Returns the epoch in force, 0 if none. */
-extern int	zdu_instance_epoch(void);
-
 #endif							/* ZDU_INSTANCE_H */

@@ -111,19 +111,19 @@ static ZduQuery grant_steps = {
 	.text =
 	"WITH next AS (SELECT x.step_id, x.ord, x.look IS NULL AS timer FROM " NEXT_STEPS " x LEFT JOIN zdu.node g ON g.node_id = x.node_id "
 	"  WHERE " GRANTABLE
-	"    AND ($7::text IS NULL OR g.name = $7) AND (x.programs IS NULL OR x.programs <@ $8)), "
+	"    AND ($6::text IS NULL OR g.name = $6) AND (x.programs IS NULL OR x.programs <@ $7)), "
 	/* Nobody holds a timer: it takes no slot. */
 	"chosen AS (SELECT step_id FROM next WHERE timer UNION ALL "
-	"  (SELECT step_id FROM next WHERE NOT timer ORDER BY ord DESC, step_id LIMIT $9)), "
+	"  (SELECT step_id FROM next WHERE NOT timer ORDER BY ord DESC, step_id LIMIT $8)), "
 	"granted AS (UPDATE zdu.step u SET state = 'running', stage = CASE WHEN u.look IS NULL THEN 'verify' ELSE 'look' END, "
-	"  attempt = u.attempt + CASE WHEN u.state = 'pending' THEN 1 ELSE 0 END, epoch = $3, number = nextval('zdu.token_seq'), "
-	"  worker = CASE WHEN u.look IS NOT NULL THEN $4 END, incarnation = CASE WHEN u.look IS NOT NULL THEN $5 END, "
+	"  attempt = u.attempt + CASE WHEN u.state = 'pending' THEN 1 ELSE 0 END, epoch = coalesce((SELECT max(i.epoch) FROM zdu.instance i), 0), number = nextval('zdu.token_seq'), "
+	"  worker = CASE WHEN u.look IS NOT NULL THEN $3 END, incarnation = CASE WHEN u.look IS NOT NULL THEN $4 END, "
 	"  deadline = $2 + u.timeout, not_before = NULL, act_ok = NULL, holds_since = CASE WHEN u.look IS NULL THEN $2 END, "
-	"  started_at = coalesce(u.started_at, $6), ended_at = NULL "
+	"  started_at = coalesce(u.started_at, $5), ended_at = NULL "
 	"  FROM chosen c WHERE u.step_id = c.step_id RETURNING u.*) "
 	"SELECT " STEP_COLUMNS "FROM granted s LEFT JOIN zdu.node n ON n.node_id = s.node_id ORDER BY s.number",
-	.nargs = 9,
-	.argtypes = {INT8OID, FLOAT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID}
+	.nargs = 8,
+	.argtypes = {INT8OID, FLOAT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID}
 };
 
 static ZduQuery steps_waiting = {
@@ -358,11 +358,11 @@ zdu_steps_store(const ZduFacts *f, const ZduStep *steps, const ZduStageOutcome *
 }
 
 ZduStep *
-zdu_steps_grant(const ZduFacts *f, int epoch, const char *worker, const char *incarnation,
+zdu_steps_grant(const ZduFacts *f, const char *worker, const char *incarnation,
 				const char *node, ZduArg programs, int slots, int *n)
 {
 	return read_steps(zdu_run(&grant_steps, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_float8(f->listened), zdu_int4(epoch), zdu_text(worker), zdu_text(incarnation),
+		zdu_int8(f->cluster_id), zdu_float8(f->listened), zdu_text(worker), zdu_text(incarnation),
 		zdu_time(zdu_now()), zdu_text(node), programs, zdu_int4(slots)
 	}), n);
 }

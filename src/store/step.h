@@ -104,7 +104,7 @@ extern void zdu_steps_store(const ZduFacts *f, const ZduStep *steps, const ZduSt
  * Grants up to `slots` steps that are next for their node to a worker and
  * returns them.  node: only this one's; NULL: any.
  */
-extern ZduStep *zdu_steps_grant(const ZduFacts *f, int epoch, const char *worker, const char *incarnation,
+extern ZduStep *zdu_steps_grant(const ZduFacts *f, const char *worker, const char *incarnation,
 								const char *node, ZduArg programs, int slots, int *n);
 
 /* Returns whether a step could be granted now. */
