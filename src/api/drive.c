@@ -4,6 +4,7 @@
  */
 #include "api/drive.h"
 
+#include "api/feature.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "nodes/pg_list.h"
@@ -271,7 +272,8 @@ is_unwound(ZduFacts *f)
 		return false;
 	if (f->run == RUN_CANCELLING)
 		return true;
-	return !zdu_nodes_queued(f) && (f->driven || f->counts.upgraded == 0);
+	/* Where people bring nodes back, what the nodes run tells when all of them are. */
+	return f->driven ? !zdu_nodes_queued(f) : f->counts.upgraded == 0;
 }
 
 void
@@ -294,10 +296,12 @@ zdu_drive(ZduCall *call)
 		f = zdu_facts_settle(f);
 	}
 	else if (f->upgrade_id != 0 && f->run == RUN_RUNNING && strcmp(f->finalize, "auto") == 0 &&
-			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->counts.online > 0 && f->taken == 0 && !zdu_nodes_queued(f))
+			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->counts.online > 0 && f->taken == 0 && (!f->driven || !zdu_nodes_queued(f)))
 	{
 		zdu_end_mode(f, f->highest_online, RUN_COMPLETED, "finalized by itself");
 		f = zdu_facts_settle(f);
 	}
+	if (!zdu_upgrade_mode(f))
+		zdu_features_settle(f);
 	call->f = f;
 }

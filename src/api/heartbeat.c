@@ -16,6 +16,8 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "zdu.h"
 
 PG_FUNCTION_INFO_V1(zdu_heartbeat);
@@ -27,7 +29,7 @@ static ZduQuery match_beats = {
 	"  CASE WHEN c.original IS NULL THEN 0 WHEN n.version IS NULL OR n.version = c.original THEN 1 ELSE 2 END, "
 	"  CASE WHEN n.fenced OR s.phase = 'stop' THEN 'stop' "
 	"       WHEN n.state IN ('DRAINING', 'TERMINATING') OR NOT n.attached THEN 'drain' ELSE 'serve' END, "
-	"  $5 > c.beats_sweep_at "
+	"  $5 > c.beats_sweep_at, c.features "
 	"FROM zdu.cluster c "
 	"CROSS JOIN unnest($2, $3, $4) WITH ORDINALITY AS b(node, incarnation, state, ord) "
 	"LEFT JOIN zdu.node n ON n.cluster_id = c.cluster_id AND n.name = b.node "
@@ -47,7 +49,7 @@ static ZduQuery store_usual_beat = {
 	"AND ($3::text IS NULL OR n.incarnation = $3) AND (n.login IS NULL OR n.login = $8) "
 	"AND c.beats_sweep_at >= $4 "
 	"RETURNING CASE WHEN n.state IN ('DRAINING', 'TERMINATING') OR NOT n.attached THEN 'drain' ELSE 'serve' END, "
-	"  CASE WHEN c.original IS NULL THEN 0 WHEN n.version IS NULL OR n.version = c.original THEN 1 ELSE 2 END",
+	"  CASE WHEN c.original IS NULL THEN 0 WHEN n.version IS NULL OR n.version = c.original THEN 1 ELSE 2 END, c.features",
 	.nargs = 8, .argtypes = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID}
 };
 
@@ -82,6 +84,7 @@ typedef struct Beat
 	/* the answer */
 	const char *command;		/* NULL: a late beat, nothing was changed */
 	int			mode;
+	Datum		features;
 	int			code;			/* packed SQLSTATE; 0: good */
 	const char *message;
 	const char *detail;
@@ -102,6 +105,16 @@ refuse_unknown(Beat *b, const char *cluster)
 {
 	refuse(b, ERRCODE_UNDEFINED_OBJECT, psprintf("node \"%s\" of cluster \"%s\" does not exist", b->node != NULL ? b->node : "", cluster),
 		   "N5: a node is registered by zdu_set_node or zdu_join");
+}
+
+/* Reads the features that are on; good beyond the query's end. */
+static Datum
+read_features(ZduReader *r)
+{
+	bool		isnull;
+	Datum		features = zdu_read_datum(r, &isnull);
+
+	return datumCopy(features, false, -1);
 }
 
 /* Reads what is known of each node and decides what its beat comes to.  Returns the number to store quickly. */
@@ -134,6 +147,7 @@ match(const ZduCall *call, Beat *beats, int n, int *quick, bool *any_locked, dou
 		b->mode = zdu_read_int4(&r);
 		b->command = zdu_read_text(&r);
 		late = zdu_read_bool(&r);
+		b->features = read_features(&r);
 
 		if (b->id == 0)
 			refuse_unknown(b, call->cluster);
@@ -265,6 +279,7 @@ take_usual_beat(ZduCall *call, FunctionCallInfo fcinfo, Beat *b)
 		return false;
 	b->command = zdu_read_text(&r);
 	b->mode = zdu_read_int4(&r);
+	b->features = read_features(&r);
 	zdu_leave(&call->session);
 	return true;
 }
@@ -324,8 +339,8 @@ zdu_heartbeat(PG_FUNCTION_ARGS)
 	Datum		numbers[2] = {PG_GETARG_DATUM(4), PG_GETARG_DATUM(5)};
 	bool		none[2] = {PG_ARGISNULL(4), PG_ARGISNULL(5)};
 	TupleDesc	desc;
-	Datum		values[2];
-	bool		nulls[2];
+	Datum		values[3];
+	bool		nulls[3];
 	char	   *cluster;
 
 	(void) zdu_arg_required(fcinfo, 1, "node");
@@ -342,9 +357,10 @@ zdu_heartbeat(PG_FUNCTION_ARGS)
 				 errmsg("%s", b->message),
 				 errdetail("%s.", b->detail),
 				 errhint("SELECT * FROM zdu.node_status WHERE cluster = '%s'", call.cluster)));
-	nulls[0] = nulls[1] = b->command == NULL;
+	nulls[0] = nulls[1] = nulls[2] = b->command == NULL;
 	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(b->command);
 	values[1] = Int32GetDatum(b->mode);
+	values[2] = b->features;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
@@ -415,11 +431,12 @@ zdu_heartbeat_many(PG_FUNCTION_ARGS)
 		const Beat *b = &beats[i];
 		const char *row[] = {
 			b->node, b->command, b->command != NULL ? psprintf("%d", b->mode) : NULL,
+			b->command != NULL ? OidOutputFunctionCall(F_ARRAY_OUT, b->features) : NULL,
 			b->code != 0 ? unpack_sql_state(b->code) : NULL, b->message
 		};
 
-		if (row[3] != NULL)
-			row[3] = pstrdup(row[3]);
+		if (row[4] != NULL)
+			row[4] = pstrdup(row[4]);
 		zdu_put_row(rsinfo, row);
 	}
 	return (Datum) 0;

@@ -292,12 +292,13 @@ CREATE FUNCTION zdu_heartbeat(
 	tasks integer DEFAULT NULL,
 	users integer DEFAULT NULL,
 	OUT command text,
-	OUT mode integer
+	OUT mode integer,
+	OUT features text[]
 )
 RETURNS record
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_heartbeat';
-COMMENT ON FUNCTION zdu_heartbeat(text,text,text,text,integer,integer) IS 'A node says that it lives. state: STARTING, ACTIVE, DRAINING, TERMINATING, ERROR or OFFLINE (a graceful leave); NULL: as before. command: serve, drain or stop; mode as upgrade_state of zdu_join; both NULL for a late beat of an older incarnation, which changes nothing (N16). Errors: 42704, 42501, 22023 unknown state, ZD001 illegal transition (N1).';
+COMMENT ON FUNCTION zdu_heartbeat(text,text,text,text,integer,integer) IS 'A node says that it lives. state: STARTING, ACTIVE, DRAINING, TERMINATING, ERROR or OFFLINE (a graceful leave); NULL: as before. command: serve, drain or stop; mode as upgrade_state of zdu_join; features: those that are on (S4); all NULL for a late beat of an older incarnation, which changes nothing (N16). Errors: 42704, 42501, 22023 unknown state, ZD001 illegal transition (N1).';
 
 CREATE FUNCTION zdu_heartbeat(
 	cluster text,
@@ -309,6 +310,7 @@ CREATE FUNCTION zdu_heartbeat(
 	OUT node text,
 	OUT command text,
 	OUT mode integer,
+	OUT features text[],
 	OUT sqlstate text,
 	OUT message text
 )

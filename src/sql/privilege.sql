@@ -34,6 +34,9 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_force_state', '{force}', true),
 	('zdu_waive', '{waive}', true),
 	('zdu_adopt', '{admin}', false),
+	('zdu_set_feature', '{admin,operator}', true),
+	('zdu_drop_feature', '{admin,operator}', true),
+	('zdu_feature', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu_grant', '{admin}', false),
 	('zdu_revoke', '{admin}', false),
 	('zdu_prune', '{admin}', false),
@@ -57,6 +60,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.upgrade', '{viewer,operator,approver,admin,worker}', false),
 	('zdu.release', '{viewer,operator,approver,admin}', false),
 	('zdu.runbook', '{viewer,operator,approver,admin}', false),
+	('zdu.feature_status', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 
 CREATE VIEW zdu.help AS

@@ -1,6 +1,6 @@
 -- Promise: with people upgrading the nodes, the cluster's state follows from what joined, beat and left, and from nothing else.
 BEGIN;
-SELECT plan(61);
+SELECT plan(64);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.display(c text) RETURNS text LANGUAGE sql AS $$ SELECT display FROM zdu.status WHERE cluster = c $$;
@@ -121,6 +121,18 @@ SELECT sim.start('auto', 'app1', '1.1.0');
 SELECT is(sim.state('auto'), 'MIXED', 'L13: finalize = auto ends nothing while an old node runs');
 SELECT sim.start('auto', 'app2', '1.1.0');
 SELECT is(sim.state('auto') || ' ' || sim.run('auto'), 'STABLE completed', 'L13: finalize = auto ends the upgrade with the last node');
+
+-- L23: people bring the nodes back
+SELECT pg_temp.ready('back', 3, '{"finalize": "auto"}');
+SELECT sim.start('back', n, '1.1.0') FROM unnest('{app1,app2}'::text[]) AS n;
+SELECT zdu_rollback('back', 'app2');
+SELECT sim.start('back', n, v) FROM (VALUES ('app2', '1.0.0'), ('app1', '1.0.0'), ('app1', '1.1.0'), ('app2', '1.1.0')) AS t (n, v);
+SELECT is(sim.state('back'), 'MIXED', 'L23: one node of a manual upgrade went back and forth again');
+SELECT zdu_rollback('back');
+SELECT sim.start('back', 'app1', '1.0.0');
+SELECT is(sim.run('back'), 'rolling_back', 'L23: a manual rollback goes on while a new node runs');
+SELECT sim.start('back', 'app2', '1.0.0');
+SELECT is(sim.state('back') || ' ' || sim.run('back'), 'STABLE rolled_back', 'L23: and ends when the last one is back');
 
 SELECT * FROM finish();
 ROLLBACK;

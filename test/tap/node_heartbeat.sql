@@ -16,10 +16,10 @@ AS $$ SELECT zdu_heartbeat('shop', 'app1', $1, $2, $3, $4)::text $$;
 CREATE FUNCTION pg_temp.stored() RETURNS text LANGUAGE sql
 AS $$ SELECT (n.*, h.*)::text FROM zdu.node n JOIN zdu.node_heard h USING (node_id) WHERE n.name = 'app1' $$;
 
-SELECT is(pg_temp.beat('p1', 'ACTIVE', 3, 14), '(serve,0)', 'N5: a beat is answered with what the node should do');
+SELECT is(pg_temp.beat('p1', 'ACTIVE', 3, 14), '(serve,0,{})', 'N5: a beat is answered with what the node should do');
 SELECT results_eq($$SELECT state, version, tasks, users FROM zdu.node_status WHERE node = 'app1'$$,
                   $$VALUES ('ACTIVE', '1.0', 3, 14)$$, 'N5: what a node says of itself is in its status');
-SELECT is(pg_temp.beat('p1'), '(serve,0)', 'N5: NULL is as before, for the state');
+SELECT is(pg_temp.beat('p1'), '(serve,0,{})', 'N5: NULL is as before, for the state');
 SELECT results_eq($$SELECT state, tasks, users FROM zdu.node_status WHERE node = 'app1'$$,
                   $$VALUES ('ACTIVE', 3, 14)$$, 'N5: and for tasks and users');
 SELECT pg_temp.beat('p1', NULL, 0, 0);
@@ -31,26 +31,26 @@ SELECT cmp_ok((SELECT heard FROM zdu.node_status WHERE node = 'app1'), '>', cloc
               'N5: the time of the last beat is kept, by the clock of zdu');
 SELECT cmp_ok((SELECT since FROM zdu.node_status WHERE node = 'app1'), '<', clock_timestamp(),
               'N5: since tells when the state began, not the last beat');
-SELECT is((SELECT zdu_heartbeat('shop', 'app1')::text), '(serve,0)', 'N5: a node may leave its incarnation unsaid');
+SELECT is((SELECT zdu_heartbeat('shop', 'app1')::text), '(serve,0,{})', 'N5: a node may leave its incarnation unsaid');
 
 CREATE TEMP TABLE before AS SELECT pg_temp.stored() AS row, (SELECT count(*) FROM zdu.event) AS events;
 SET zdu.clock_offset = '6s';
-SELECT is(pg_temp.beat('p0', 'OFFLINE', 7, 7), '(,)', 'N16: a late beat of another incarnation gets no answer');
+SELECT is(pg_temp.beat('p0', 'OFFLINE', 7, 7), '(,,)', 'N16: a late beat of another incarnation gets no answer');
 SELECT is(pg_temp.stored(), row, 'N16: it changes nothing, not even when the node was heard') FROM before;
 SELECT is((SELECT count(*) FROM zdu.event), events, 'N16: it is no event') FROM before;
 SELECT zdu_join('shop', 'app1', '1.0', 'p4');
 SELECT is((SELECT state FROM zdu.node WHERE name = 'app1'), 'STARTING', 'N16: a new incarnation joins and is STARTING');
-SELECT is(pg_temp.beat('p1', 'ACTIVE'), '(,)', 'N16: from then on the old one is late');
-SELECT is(pg_temp.beat('p4', 'ACTIVE'), '(serve,0)', 'N16: and the new one is heard');
+SELECT is(pg_temp.beat('p1', 'ACTIVE'), '(,,)', 'N16: from then on the old one is late');
+SELECT is(pg_temp.beat('p4', 'ACTIVE'), '(serve,0,{})', 'N16: and the new one is heard');
 
 -- Commands.
-SELECT is(pg_temp.beat('p4', 'DRAINING'), '(drain,0)', 'N5: a draining node goes on draining');
+SELECT is(pg_temp.beat('p4', 'DRAINING'), '(drain,0,{})', 'N5: a draining node goes on draining');
 SELECT pg_temp.beat('p4', 'ACTIVE');
 SELECT zdu_heartbeat('shop', 'app2', 'p2', 'ACTIVE'), zdu_heartbeat('shop', 'app3', 'p3', 'ACTIVE');
 SELECT zdu_detach('shop', 'app1');
-SELECT is(pg_temp.beat('p4'), '(drain,0)', 'N6: a detached node is told to drain');
+SELECT is(pg_temp.beat('p4'), '(drain,0,{})', 'N6: a detached node is told to drain');
 SELECT zdu_attach('shop', 'app1');
-SELECT is(pg_temp.beat('p4'), '(serve,0)', 'N6: and to serve when it is attached again');
+SELECT is(pg_temp.beat('p4'), '(serve,0,{})', 'N6: and to serve when it is attached again');
 
 -- Arrays.
 SELECT results_eq($$
