@@ -9,6 +9,7 @@
 #include "errcodes.h"
 #include "store/event.h"
 #include "store/instance.h"
+#include "store/queue.h"
 #include "utils/builtins.h"
 #include "zdu.h"
 

@@ -13,6 +13,7 @@
 #include "store/event.h"
 #include "store/guard.h"
 #include "store/instance.h"
+#include "store/queue.h"
 #include "utils/builtins.h"
 #include "zdu.h"
 

@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "nodes/pg_list.h"
 #include "store/event.h"
+#include "store/queue.h"
 #include "zdu.h"
 
 static ZduQuery undo_made = {

@@ -10,6 +10,7 @@
 #include "errcodes.h"
 #include "miscadmin.h"
 #include "store/event.h"
+#include "store/queue.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "zdu.h"

@@ -15,11 +15,6 @@ PG_FUNCTION_INFO_V1(zdu_attach);
 PG_FUNCTION_INFO_V1(zdu_detach);
 PG_FUNCTION_INFO_V1(zdu_declare_down);
 
-static ZduQuery wish_rotation = {
-	.text = "UPDATE zdu.node SET attached = $2 WHERE node_id = $1",
-	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
-};
-
 static ZduQuery cancel_wishes = {
 	.text = "UPDATE zdu.step SET state = 'cancelled', ended_at = $2 WHERE node_id = $1 AND upgrade_id IS NULL AND state = 'pending'",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
@@ -80,7 +75,6 @@ change_rotation(FunctionCallInfo fcinfo, const char *function, bool attach)
 						 errhint("%s", verdicts[i].hint)));
 		result = attach ? "attached" : "detached";
 		zdu_event_note(name, "wish", attach ? "detached" : "attached", result, "N6", reason);
-		zdu_run(&wish_rotation, (ZduArg[]) {zdu_int8(node->id), zdu_bool(attach)});
 		node->attached = attach;
 		/* A node in flight is integrated, or left out, at the end of its way. */
 		if (!node->taken)

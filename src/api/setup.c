@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "miscadmin.h"
+#include "store/budget.h"
 #include "store/event.h"
 #include "store/instance.h"
 #include "store/runbook.h"
@@ -306,6 +307,7 @@ zdu_set_node(PG_FUNCTION_ARGS)
 		result = "changed";
 	if (strcmp(result, "unchanged") != 0)
 	{
+		zdu_budgets_settle(call.f, node->id);
 		zdu_event_note(name, "set", NULL, result, NULL, NULL);
 		/* A worker that observes should look at it soon. */
 		zdu_set_work_waits(call.f, true);
@@ -378,7 +380,10 @@ zdu_set_group(PG_FUNCTION_ARGS)
 			result = "changed";
 	}
 	if (strcmp(result, "unchanged") != 0)
+	{
+		zdu_budgets_settle(call.f, 0);
 		zdu_event_note(NULL, "group", NULL, psprintf("%s %s", name, result), "N12", NULL);
+	}
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -397,6 +402,7 @@ zdu_drop_group(PG_FUNCTION_ARGS)
 		no_such("group", name, "N11", "SELECT name FROM zdu.node_group");
 	zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), zdu_text_array(NULL, 0)});
 	zdu_run(&delete_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
+	zdu_budgets_settle(call.f, 0);
 	zdu_event_note(NULL, "group", name, "dropped", "N12", NULL);
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "store/node.h"
+#include "store/queue.h"
 #include "store/step.h"
 #include "utils/builtins.h"
 #include "zdu.h"

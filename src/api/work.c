@@ -19,6 +19,7 @@
 #include "funcapi.h"
 #include "store/event.h"
 #include "store/instance.h"
+#include "store/queue.h"
 #include "store/report.h"
 #include "store/worker.h"
 #include "utils/array.h"

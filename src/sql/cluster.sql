@@ -123,7 +123,8 @@ CREATE TABLE zdu.node
 	since_listened double precision NOT NULL DEFAULT 0,
 	turn integer,
 	heading text,
-	away boolean NOT NULL GENERATED ALWAYS AS (state <> 'ACTIVE' OR NOT in_rotation OR taken) STORED,
+	away boolean NOT NULL GENERATED ALWAYS AS (state <> 'ACTIVE' OR NOT in_rotation OR NOT attached OR taken) STORED,
+	budgets bigint[] NOT NULL DEFAULT '{}',
 	CONSTRAINT node_pkey PRIMARY KEY (node_id),
 	CONSTRAINT node_name_key UNIQUE (cluster_id, name),
 	CONSTRAINT node_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
@@ -136,6 +137,7 @@ CREATE TABLE zdu.node
 	CONSTRAINT node_heading_check CHECK (heading IN ('forward', 'back'))
 ) WITH (fillfactor = 80);
 CREATE INDEX node_turn_idx ON zdu.node (cluster_id, turn) WHERE turn IS NOT NULL AND NOT taken;
+CREATE INDEX node_signature_idx ON zdu.node (cluster_id, budgets, turn) WHERE turn IS NOT NULL AND NOT taken;
 -- The columns that change with every step are in no index and in no condition of one: so such an update is HOT.
 CREATE INDEX node_away_idx ON zdu.node (cluster_id) WHERE away;
 CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
@@ -167,6 +169,7 @@ COMMENT ON COLUMN zdu.node.since_listened IS 'the same in seconds of zdu.cluster
 COMMENT ON COLUMN zdu.node.turn IS 'place in the order of the running upgrade; NULL: nothing to do';
 COMMENT ON COLUMN zdu.node.away IS 'not serving, or taken';
 COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forward to the target, back to the original; back without a turn: given up, it stays behind until zdu_retry';
+COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows whose selector means it, in order';
 
 CREATE TABLE zdu.node_heard
 (
@@ -194,9 +197,11 @@ CREATE TABLE zdu.node_count
 	state text NOT NULL,
 	confirmed boolean NOT NULL,
 	in_rotation boolean NOT NULL,
+	attached boolean NOT NULL DEFAULT true,
 	taken boolean NOT NULL,
+	budgets bigint[] NOT NULL DEFAULT '{}',
 	n bigint NOT NULL,
-	CONSTRAINT node_count_key UNIQUE NULLS NOT DISTINCT (cluster_id, version, state, confirmed, in_rotation, taken),
+	CONSTRAINT node_count_key UNIQUE NULLS NOT DISTINCT (cluster_id, version, state, confirmed, in_rotation, attached, taken, budgets),
 	CONSTRAINT node_count_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
 );
 COMMENT ON TABLE zdu.node_count IS 'Nodes by what a decision asks for, kept under the cluster''s lock, so that no decision scans the nodes';
@@ -205,5 +210,7 @@ COMMENT ON COLUMN zdu.node_count.version IS 'zdu.node.version';
 COMMENT ON COLUMN zdu.node_count.state IS 'zdu.node.state';
 COMMENT ON COLUMN zdu.node_count.confirmed IS 'zdu.node.confirmed';
 COMMENT ON COLUMN zdu.node_count.in_rotation IS 'zdu.node.in_rotation';
+COMMENT ON COLUMN zdu.node_count.attached IS 'zdu.node.attached';
 COMMENT ON COLUMN zdu.node_count.taken IS 'zdu.node.taken';
+COMMENT ON COLUMN zdu.node_count.budgets IS 'zdu.node.budgets';
 COMMENT ON COLUMN zdu.node_count.n IS 'how many';

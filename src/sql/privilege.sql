@@ -21,6 +21,13 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_set_runbook', '{admin}', false),
 	('zdu_set_policy', '{admin}', false),
 	('zdu_set_release', '{admin,operator}', false),
+	('zdu_set_budget', '{admin,operator}', true),
+	('zdu_drop_budget', '{admin,operator}', true),
+	('zdu_set_resource', '{admin,operator}', true),
+	('zdu_drop_resource', '{admin,operator}', true),
+	('zdu_set_placement', '{admin,operator}', true),
+	('zdu_drop_placement', '{admin,operator}', true),
+	('zdu_load_placements', '{admin,operator}', true),
 	('zdu_begin', '{admin,operator}', true),
 	('zdu_pause', '{admin,operator}', true),
 	('zdu_resume', '{admin,operator}', true),
@@ -60,6 +67,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.upgrade', '{viewer,operator,approver,admin,worker}', false),
 	('zdu.release', '{viewer,operator,approver,admin}', false),
 	('zdu.runbook', '{viewer,operator,approver,admin}', false),
+	('zdu.budget', '{viewer,operator,approver,admin}', false),
 	('zdu.feature_status', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 

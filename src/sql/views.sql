@@ -33,18 +33,12 @@ CROSS JOIN LATERAL (
 	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND s.state IN ('pending', 'running', 'unknown', 'failed')
 ) t
 CROSS JOIN LATERAL (
-	-- D13: a wish to be out of rotation costs its place before a worker has carried it out.
-	SELECT count(*)::integer AS leaving
-	FROM zdu.node d
-	WHERE d.cluster_id = c.cluster_id AND NOT d.attached AND d.state = 'ACTIVE' AND d.in_rotation AND NOT d.taken
-) l
-CROSS JOIN LATERAL (
 	SELECT
 		coalesce(sum(k.n), 0)::integer AS total,
 		coalesce(sum(k.n) FILTER (WHERE k.online), 0)::integer AS online,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE'), 0)::integer AS active,
-		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE' AND k.in_rotation), 0)::integer - l.leaving AS serving,
-		coalesce(sum(k.n) FILTER (WHERE k.state <> 'ACTIVE' OR NOT k.in_rotation OR k.taken), 0)::integer + l.leaving AS unavailable,
+		coalesce(sum(k.n) FILTER (WHERE k.serving), 0)::integer AS serving,
+		coalesce(sum(k.n) FILTER (WHERE NOT k.serving OR k.taken), 0)::integer AS unavailable,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
 		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
@@ -64,7 +58,9 @@ CROSS JOIN LATERAL (
 		min(k.version) AS lowest_known
 	FROM (
 		-- A node that zdu itself has stopped comes back: it counts as online.
-		SELECT nc.version, nc.state, nc.in_rotation, nc.confirmed, nc.taken, nc.n, nc.state <> 'OFFLINE' OR NOT nc.confirmed OR nc.taken AS online
+		-- D13: a wish to be out of rotation costs its place before a worker has carried it out.
+		SELECT nc.version, nc.state, nc.in_rotation, nc.confirmed, nc.taken, nc.n, nc.state <> 'OFFLINE' OR NOT nc.confirmed OR nc.taken AS online,
+			nc.state = 'ACTIVE' AND nc.in_rotation AND nc.attached AS serving
 		FROM zdu.node_count nc
 		WHERE nc.cluster_id = c.cluster_id AND nc.n > 0
 	) k

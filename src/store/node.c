@@ -6,43 +6,25 @@
 
 #include "catalog/pg_type.h"
 #include "errcodes.h"
+#include "store/budget.h"
+#include "store/count.h"
 #include "store/event.h"
 #include "utils/builtins.h"
 #include "zdu.h"
 
-#define NODE_COLUMNS \
-	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, " \
-	"stuck, turn IS NOT NULL, coalesce(heading = 'back', false), heading IS NOT NULL FROM zdu.node "
-
 static ZduQuery node_by_name = {
-	.text = NODE_COLUMNS "WHERE cluster_id = $1 AND name = $2",
+	.text = "SELECT " ZDU_NODE_COLUMNS("n.") " FROM zdu.node n WHERE cluster_id = $1 AND name = $2",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
 static ZduQuery nodes_by_id = {
-	.text = NODE_COLUMNS "WHERE node_id = ANY ($1) ORDER BY node_id",
+	.text = "SELECT " ZDU_NODE_COLUMNS("n.") " FROM zdu.node n WHERE node_id = ANY ($1) ORDER BY node_id",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}
 };
 
 static ZduQuery nodes_all = {
-	.text = NODE_COLUMNS "WHERE cluster_id = $1 ORDER BY node_id",
+	.text = "SELECT " ZDU_NODE_COLUMNS("n.") " FROM zdu.node n WHERE cluster_id = $1 ORDER BY node_id",
 	.nargs = 1, .argtypes = {INT8OID}
-};
-
-/* Two ordered look-ups instead of one sort over all that wait. */
-static ZduQuery nodes_next = {
-	.text =
-	"SELECT node_id, name, login, version, incarnation, state, confirmed, in_rotation, attached, taken, reports, fenced, "
-	"stuck, true, coalesce(heading = 'back', false), heading IS NOT NULL "
-	"FROM ((SELECT 0 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND away "
-	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3) "
-	"      UNION ALL "
-	"      (SELECT 1 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND NOT away "
-	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3)) c "
-	"ORDER BY class, turn LIMIT $3",
-	.nargs = 3, .argtypes = {INT8OID, TEXTOID, INT4OID}
 };
 
 static ZduQuery worst_node = {
@@ -56,40 +38,19 @@ static ZduQuery worst_node = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
-static ZduQuery nodes_to_order = {
-	.text = "SELECT n.node_id, n.name, n.role, n.node_group, n.zone, "
-	"CASE WHEN h.users IS NULL AND h.tasks IS NULL THEN -1 ELSE least(coalesce(h.users, 0)::bigint + coalesce(h.tasks, 0), 2147483647) END::integer "
-	"FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id WHERE n.cluster_id = $1",
-	.nargs = 1, .argtypes = {INT8OID}
-};
-
-static ZduQuery order_keys = {
-	.text = "SELECT k.key FROM zdu.current_policy p, unnest(p.order_by) WITH ORDINALITY AS k(key, ord) WHERE p.name = $1 ORDER BY k.ord",
-	.nargs = 1, .argtypes = {TEXTOID}
-};
-
-#define COUNT_DELTA \
-	"delta AS (SELECT version, state, confirmed, in_rotation, taken, sum(d) AS d " \
-	"  FROM (SELECT o.version, o.state, o.confirmed, o.in_rotation, o.taken, -1 AS d FROM old o " \
-	"        UNION ALL SELECT w.version, w.state, w.confirmed, w.in_rotation, w.taken, 1 FROM written w) x " \
-	"  GROUP BY version, state, confirmed, in_rotation, taken HAVING sum(d) <> 0) " \
-	"INSERT INTO zdu.node_count AS k (cluster_id, version, state, confirmed, in_rotation, taken, n) " \
-	"SELECT $1, version, state, confirmed, in_rotation, taken, d FROM delta " \
-	"ON CONFLICT ON CONSTRAINT node_count_key DO UPDATE SET n = k.n + excluded.n"
-
 static ZduQuery store_nodes = {
 	.text =
 	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $17) "
 	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived)), "
-	"old AS (SELECT n.node_id, n.version, n.state, n.confirmed, n.in_rotation, n.taken FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
+	"old AS (SELECT n.node_id, " ZDU_COUNTED("n.") " FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
 	"written AS (UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
 	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
 	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
 	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END, "
 	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
 	"  FROM given g WHERE n.node_id = g.node_id "
-	"  RETURNING n.version, n.state, n.confirmed, n.in_rotation, n.taken), "
-	COUNT_DELTA,
+	"  RETURNING " ZDU_COUNTED("n.") "), "
+	ZDU_COUNT_DELTA,
 	.nargs = 17,
 	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
 		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
@@ -98,10 +59,10 @@ static ZduQuery store_nodes = {
 
 static ZduQuery insert_node = {
 	.text =
-	"WITH old AS (SELECT version, state, confirmed, in_rotation, taken FROM zdu.node WHERE false), "
+	"WITH old AS (SELECT " ZDU_COUNTED("") " FROM zdu.node WHERE false), "
 	"written AS (INSERT INTO zdu.node (cluster_id, name, state, since, since_listened) VALUES ($1, $2, $3, $4, $5) "
-	"  RETURNING version, state, confirmed, in_rotation, taken), "
-	COUNT_DELTA,
+	"  RETURNING " ZDU_COUNTED("") "), "
+	ZDU_COUNT_DELTA,
 	.nargs = 5, .argtypes = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
@@ -112,36 +73,10 @@ static ZduQuery insert_heard = {
 
 static ZduQuery remove_nodes = {
 	.text =
-	"WITH old AS (DELETE FROM zdu.node WHERE node_id = ANY ($2) RETURNING version, state, confirmed, in_rotation, taken), "
-	"written AS (SELECT version, state, confirmed, in_rotation, taken FROM zdu.node WHERE false), "
-	COUNT_DELTA,
+	"WITH old AS (DELETE FROM zdu.node WHERE node_id = ANY ($2) RETURNING " ZDU_COUNTED("") "), "
+	"written AS (SELECT " ZDU_COUNTED("") " FROM zdu.node WHERE false), "
+	ZDU_COUNT_DELTA,
 	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
-};
-
-static ZduQuery queue_nodes = {
-	.text =
-	"UPDATE zdu.node n SET turn = t.ord + (SELECT coalesce(max(turn), 0) FROM zdu.node WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken), "
-	"heading = $3 FROM unnest($2) WITH ORDINALITY AS t(node_id, ord) WHERE n.node_id = t.node_id",
-	.nargs = 3, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID}
-};
-
-static ZduQuery dequeue_node = {
-	.text =
-	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END "
-	"WHERE node_id = $1 AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $2))",
-	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
-};
-
-static ZduQuery dequeue_all = {
-	.text =
-	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END "
-	"WHERE cluster_id = $1 AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $2))",
-	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
-};
-
-static ZduQuery any_queued = {
-	.text = "SELECT 1 FROM zdu.node WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken LIMIT 1",
-	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery store_heard = {
@@ -167,8 +102,8 @@ static ZduQuery stuck_nodes = {
 	.nargs = 4, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
 
-static ZduNode *
-read_nodes(uint64 rows, int *n)
+ZduNode *
+zdu_nodes_read(uint64 rows, int *n)
 {
 	ZduReader	r = zdu_reader();
 	ZduNode    *nodes = palloc0(sizeof(ZduNode) * (rows + 1));
@@ -201,7 +136,7 @@ ZduNode *
 zdu_node_load(int64 cluster_id, const char *name)
 {
 	int			n;
-	ZduNode    *nodes = read_nodes(zdu_run(&node_by_name, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(name)}), &n);
+	ZduNode    *nodes = zdu_nodes_read(zdu_run(&node_by_name, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(name)}), &n);
 
 	return n == 0 ? NULL : nodes;
 }
@@ -223,19 +158,13 @@ zdu_node_known(const ZduFacts *f, const char *name)
 ZduNode *
 zdu_nodes_by_id(const int64 *ids, int nids, int *n)
 {
-	return read_nodes(zdu_run(&nodes_by_id, (ZduArg[]) {zdu_int8_array(ids, nids)}), n);
+	return zdu_nodes_read(zdu_run(&nodes_by_id, (ZduArg[]) {zdu_int8_array(ids, nids)}), n);
 }
 
 ZduNode *
 zdu_nodes_all(int64 cluster_id, int *n)
 {
-	return read_nodes(zdu_run(&nodes_all, (ZduArg[]) {zdu_int8(cluster_id)}), n);
-}
-
-ZduNode *
-zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n)
-{
-	return read_nodes(zdu_run(&nodes_next, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(only), zdu_int4(limit)}), n);
+	return zdu_nodes_read(zdu_run(&nodes_all, (ZduArg[]) {zdu_int8(cluster_id)}), n);
 }
 
 ZduNode *
@@ -273,38 +202,6 @@ zdu_node_worst(const ZduFacts *f)
 {
 	zdu_run(&worst_node, (ZduArg[]) {zdu_int8(f->cluster_id)});
 	return zdu_first_text();
-}
-
-ZduPlanNode *
-zdu_nodes_to_order(int64 cluster_id, int *n)
-{
-	uint64		rows = zdu_run(&nodes_to_order, (ZduArg[]) {zdu_int8(cluster_id)});
-	ZduReader	r = zdu_reader();
-	ZduPlanNode *nodes = palloc0(sizeof(ZduPlanNode) * (rows + 1));
-
-	for (*n = 0; zdu_next_row(&r); (*n)++)
-	{
-		nodes[*n].id = zdu_read_int8(&r);
-		nodes[*n].name = zdu_read_text(&r);
-		nodes[*n].role = zdu_read_text(&r);
-		nodes[*n].group = zdu_read_text(&r);
-		nodes[*n].zone = zdu_read_text(&r);
-		nodes[*n].busy = zdu_read_int4(&r);
-	}
-	return nodes;
-}
-
-ZduOrder
-zdu_order_load(const char *policy)
-{
-	ZduOrder	order = {0};
-	ZduReader	r;
-
-	zdu_run(&order_keys, (ZduArg[]) {zdu_text(policy)});
-	r = zdu_reader();
-	while (order.nkeys < ORDER_KEYS && zdu_next_row(&r))
-		order.keys[order.nkeys++] = zdu_order_key_of(zdu_read_text(&r));
-	return order;
 }
 
 void
@@ -442,6 +339,7 @@ zdu_node_insert(const ZduFacts *f, const char *name, ZduNodeState state)
 	});
 	node = zdu_node_known(f, name);
 	zdu_run(&insert_heard, (ZduArg[]) {zdu_int8(node->id)});
+	zdu_budgets_settle(f, node->id);
 	return node;
 }
 
@@ -449,24 +347,6 @@ void
 zdu_nodes_remove(const ZduFacts *f, const int64 *ids, int n)
 {
 	zdu_run(&remove_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
-}
-
-void
-zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back)
-{
-	zdu_run(&queue_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n), zdu_text(back ? "back" : "forward")});
-}
-
-void
-zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading)
-{
-	zdu_run(id == 0 ? &dequeue_all : &dequeue_node, (ZduArg[]) {zdu_int8(id == 0 ? f->cluster_id : id), zdu_bool(keep_heading)});
-}
-
-bool
-zdu_nodes_queued(const ZduFacts *f)
-{
-	return zdu_run(&any_queued, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0;
 }
 
 void

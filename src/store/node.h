@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "core/decide.h"
-#include "core/plan.h"
 #include "store/facts.h"
 
 typedef struct ZduNode
@@ -35,6 +34,14 @@ typedef struct ZduNode
 	bool		arrived;		/* and it heads nowhere any more */
 } ZduNode;
 
+/* What a query names of zdu.node, or of a row like it, for zdu_nodes_read(). */
+#define ZDU_NODE_COLUMNS(n) \
+	n "node_id, " n "name, " n "login, " n "version, " n "incarnation, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " \
+	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn IS NOT NULL, coalesce(" n "heading = 'back', false), " n "heading IS NOT NULL"
+
+/* Returns the rows of the last query as an array of nodes, and their number. */
+extern ZduNode *zdu_nodes_read(uint64 rows, int *n);
+
 /* Returns the node, or NULL when it is gone. */
 extern ZduNode *zdu_node_load(int64 cluster_id, const char *name);
 
@@ -45,12 +52,6 @@ extern ZduNode *zdu_node_known(const ZduFacts *f, const char *name);
 extern ZduNode *zdu_nodes_by_id(const int64 *ids, int nids, int *n);
 extern ZduNode *zdu_nodes_all(int64 cluster_id, int *n);
 
-/*
- * Returns nodes that may be taken next, best first: those that are down
- * already and cost nothing, then by turn.  only: this node or NULL for all.
- */
-extern ZduNode *zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n);
-
 /* Returns the one of n nodes, sorted by id, that has this id, or NULL: it was removed since. */
 extern ZduNode *zdu_node_seek(ZduNode *nodes, int n, int64 id);
 
@@ -59,10 +60,6 @@ extern ZduNode *zdu_node_find(ZduNode *nodes, int n, int64 id);
 
 /* Describes the node that most stands in the way of finalizing, "app5 is ACTIVE at 2.3.1"; NULL: none. */
 extern char *zdu_node_worst(const ZduFacts *f);
-
-/* Returns all nodes with what the order asks for, and the policy's order. */
-extern ZduPlanNode *zdu_nodes_to_order(int64 cluster_id, int *n);
-extern ZduOrder zdu_order_load(const char *policy);
 
 /*
  * Changes a node in memory and notes the event.  A state that is not legal
@@ -90,18 +87,6 @@ extern ZduNode *zdu_node_insert(const ZduFacts *f, const char *name, ZduNodeStat
 
 /* Removes nodes; the counts follow. */
 extern void zdu_nodes_remove(const ZduFacts *f, const int64 *ids, int n);
-
-/*
- * Gives nodes their turns in this order, starting after those that have one;
- * back says where they go.  All others keep what they have.
- */
-extern void zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back);
-
-/* Takes the turns away: from one node, or from all (id 0). */
-extern void zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading);
-
-/* True if some node still has a turn. */
-extern bool zdu_nodes_queued(const ZduFacts *f);
 
 /* Notes that nodes were heard now: tasks and users negative if not said. */
 extern void zdu_node_heard(const ZduFacts *f, int64 id, int tasks, int users);

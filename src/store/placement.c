@@ -1,0 +1,81 @@
+/*
+ * placement.c
+ *	  Where the copies of data are, as it is stored.
+ */
+#include "store/placement.h"
+
+#include "catalog/pg_type.h"
+#include "zdu.h"
+
+static ZduQuery wrong_copy = {
+	.text =
+	"SELECT format('element %s: %s', x.ord, x.wrong) FROM ("
+	"  SELECT e.ord, CASE WHEN jsonb_typeof(e.v) <> 'object' THEN 'it is not an object' "
+	"    WHEN coalesce(jsonb_typeof(e.v->'resource') <> 'string' OR length(e.v->>'resource') NOT BETWEEN 1 AND 500, true) "
+	"      THEN 'resource is not a text of 1 to 500 characters' "
+	"    WHEN coalesce(jsonb_typeof(e.v->'node'), 'null') NOT IN ('string', 'null') THEN 'node is not a text' "
+	"    WHEN e.v->>'replicas' !~ '^[0-9]{1,3}(-([0-9]{1,3}|all))?$' THEN format('replicas is \"%s\", neither a number nor a range such as 0-1', e.v->>'replicas') "
+	"    WHEN e.v->>'kind' NOT IN ('primary', 'replica') THEN format('kind is \"%s\", neither primary nor replica', e.v->>'kind') "
+	"    WHEN e.v->>'state' NOT IN ('active', 'moving', 'building', 'failed') "
+	"      THEN format('state is \"%s\", none of active, moving, building, failed', e.v->>'state') END AS wrong "
+	"  FROM jsonb_array_elements($1) WITH ORDINALITY AS e(v, ord)) x WHERE x.wrong IS NOT NULL ORDER BY x.ord LIMIT 1",
+	.nargs = 1, .argtypes = {JSONBOID}
+};
+
+/* Of a copy that is named twice the better word counts. */
+#define COPIES \
+	"WITH c AS MATERIALIZED (SELECT e.v->>'resource' AS resource, e.v->>'replicas' AS replicas, e.v->>'node' AS node, " \
+	"    coalesce(e.v->>'kind', 'replica') AS kind, coalesce(e.v->>'state', 'active') AS state " \
+	"  FROM jsonb_array_elements($2) AS e(v)), " \
+	"p AS MATERIALIZED (SELECT DISTINCT ON (c.resource, n.node_id) c.resource, n.node_id, c.kind, c.state " \
+	"  FROM c JOIN zdu.node n ON n.cluster_id = $1 AND n.name = c.node ORDER BY c.resource, n.node_id, c.kind, c.state) "
+
+static ZduQuery forget_resources = {
+	.text = COPIES
+	"DELETE FROM zdu.resource r WHERE r.cluster_id = $1 AND NOT EXISTS (SELECT FROM c WHERE c.resource = r.name)",
+	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+};
+
+/* Where nobody says how many there are to be, those that were there at first are. */
+static ZduQuery load_resources = {
+	.text = COPIES
+	"INSERT INTO zdu.resource AS r (cluster_id, name, replicas, since, since_listened) "
+	"SELECT $1, c.resource, coalesce(max(c.replicas), min(k.replicas), greatest(count(DISTINCT c.node) - 1, 0)::text), $3, $4 "
+	"FROM c LEFT JOIN zdu.resource k ON k.cluster_id = $1 AND k.name = c.resource GROUP BY c.resource "
+	"ON CONFLICT (cluster_id, name) DO UPDATE SET replicas = excluded.replicas WHERE r.replicas <> excluded.replicas",
+	.nargs = 4, .argtypes = {INT8OID, JSONBOID, TIMESTAMPTZOID, FLOAT8OID}
+};
+
+static ZduQuery forget_copies = {
+	.text = COPIES
+	"DELETE FROM zdu.placement q WHERE q.cluster_id = $1 AND NOT EXISTS "
+	"(SELECT FROM p WHERE p.resource = q.resource AND p.node_id = q.node_id)",
+	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+};
+
+static ZduQuery load_copies = {
+	.text = COPIES
+	"INSERT INTO zdu.placement AS q (cluster_id, resource, node_id, kind, state) "
+	"SELECT $1, p.resource, p.node_id, p.kind, p.state FROM p "
+	"ON CONFLICT (cluster_id, resource, node_id) DO UPDATE SET kind = excluded.kind, state = excluded.state "
+	"WHERE q.kind <> excluded.kind OR q.state <> excluded.state",
+	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+};
+
+char *
+zdu_placements_wrong(Jsonb *copies)
+{
+	if (!JB_ROOT_IS_ARRAY(copies) || JB_ROOT_IS_SCALAR(copies))
+		return "it is not an array";
+	zdu_run(&wrong_copy, (ZduArg[]) {zdu_jsonb(copies)});
+	return zdu_first_text();
+}
+
+int
+zdu_placements_load(const ZduFacts *f, Jsonb *copies)
+{
+	ZduArg		args[] = {zdu_int8(f->cluster_id), zdu_jsonb(copies), zdu_time(zdu_now()), zdu_float8(f->listened)};
+
+	return (int) (zdu_run(&forget_resources, args) + zdu_run(&load_resources, args) +
+				  zdu_run(&forget_copies, args) + zdu_run(&load_copies, args));
+}

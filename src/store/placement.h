@@ -1,0 +1,26 @@
+/*
+ * placement.h
+ *	  Where the copies of data are, as it is stored.
+ */
+#ifndef ZDU_STORE_PLACEMENT_H
+#define ZDU_STORE_PLACEMENT_H
+
+#include "postgres.h"
+
+#include "store/facts.h"
+#include "utils/jsonb.h"
+
+/*
+ * Returns what is wrong with an array of copies, as zdu_load_placements()
+ * takes it, in words; NULL: nothing.
+ */
+extern char *zdu_placements_wrong(Jsonb *copies);
+
+/*
+ * Makes the stored copies of a cluster those of a checked array: what is not
+ * in it is forgotten, and only what differs is written.  Returns the number of
+ * rows written.  Needs the cluster's lock.
+ */
+extern int	zdu_placements_load(const ZduFacts *f, Jsonb *copies);
+
+#endif							/* ZDU_STORE_PLACEMENT_H */

@@ -1,0 +1,35 @@
+/*
+ * queue.h
+ *	  Whose turn it is: the order of an upgrade, and what is next in it.
+ */
+#ifndef ZDU_QUEUE_H
+#define ZDU_QUEUE_H
+
+#include "postgres.h"
+
+#include "core/plan.h"
+#include "store/node.h"
+
+/* Returns all nodes with what the order asks for, and the policy's order. */
+extern ZduPlanNode *zdu_nodes_to_order(int64 cluster_id, int *n);
+extern ZduOrder zdu_order_load(const char *policy);
+
+/*
+ * Gives nodes their turns in this order, starting after those that have one;
+ * back says where they go.  All others keep what they have.
+ */
+extern void zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back);
+
+/* Takes the turns away: from one node, or from all (id 0). */
+extern void zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading);
+
+/* True if some node still has a turn. */
+extern bool zdu_nodes_queued(const ZduFacts *f);
+
+/*
+ * Returns nodes that may be taken next, best first: those that are down
+ * already and cost nothing, then by turn.  only: this node or NULL for all.
+ */
+extern ZduNode *zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n);
+
+#endif							/* ZDU_QUEUE_H */
