@@ -33,19 +33,75 @@ EXTENSION = zdu
 EXTVERSION = 0.1.0
 MODULE_big = zdu
 
-CORE_OBJS = src/core/version.o src/core/fsm.o src/core/stage.o src/core/decide.o src/core/plan.o
-STORE_OBJS = src/store/spi.o src/store/soft.o src/store/event.o src/store/instance.o src/store/facts.o \
-	src/store/node.o src/store/queue.o src/store/budget.o src/store/placement.o src/store/step.o src/store/worker.o src/store/watch.o src/store/report.o \
-	src/store/document.o src/store/vars.o src/store/args.o src/store/guard.o src/store/runbook.o src/store/runbook_check.o
-API_OBJS = src/api/version.o src/api/privilege.o src/api/drive.o src/api/refuse.o src/api/setup.o \
-	src/api/begin.o src/api/lifecycle.o src/api/admin.o src/api/join.o src/api/sweep.o src/api/heartbeat.o \
-	src/api/node.o src/api/budget.o src/api/placement.o src/api/outcome.o src/api/observe.o src/api/expect.o src/api/work.o src/api/why.o src/api/protect.o \
-	src/api/feature.o
+# One a line, in the order of the alphabet.
+CORE_OBJS = \
+	src/core/decide.o \
+	src/core/fsm.o \
+	src/core/path.o \
+	src/core/plan.o \
+	src/core/stage.o \
+	src/core/verdict.o \
+	src/core/version.o
+STORE_OBJS = \
+	src/store/args.o \
+	src/store/budget.o \
+	src/store/catalogue.o \
+	src/store/document.o \
+	src/store/event.o \
+	src/store/facts.o \
+	src/store/guard.o \
+	src/store/instance.o \
+	src/store/node.o \
+	src/store/placement.o \
+	src/store/queue.o \
+	src/store/report.o \
+	src/store/runbook.o \
+	src/store/runbook_check.o \
+	src/store/soft.o \
+	src/store/spi.o \
+	src/store/step.o \
+	src/store/vars.o \
+	src/store/watch.o \
+	src/store/worker.o
+API_OBJS = \
+	src/api/admin.o \
+	src/api/begin.o \
+	src/api/budget.o \
+	src/api/drive.o \
+	src/api/expect.o \
+	src/api/feature.o \
+	src/api/heartbeat.o \
+	src/api/join.o \
+	src/api/lifecycle.o \
+	src/api/node.o \
+	src/api/observe.o \
+	src/api/outcome.o \
+	src/api/placement.o \
+	src/api/privilege.o \
+	src/api/protect.o \
+	src/api/refuse.o \
+	src/api/release.o \
+	src/api/setup.o \
+	src/api/sweep.o \
+	src/api/version.o \
+	src/api/why.o \
+	src/api/work.o
 OBJS = src/zdu.o $(CORE_OBJS) $(STORE_OBJS) $(API_OBJS)
 
 # The install script is these files in this order.
-SQL_PARTS = src/sql/version.sql src/sql/policy.sql src/sql/cluster.sql src/sql/budget.sql src/sql/placement.sql src/sql/upgrade.sql \
-	src/sql/side.sql src/sql/functions.sql src/sql/views.sql src/sql/privilege.sql src/sql/dump.sql
+SQL_PARTS = \
+	src/sql/version.sql \
+	src/sql/policy.sql \
+	src/sql/release.sql \
+	src/sql/cluster.sql \
+	src/sql/budget.sql \
+	src/sql/placement.sql \
+	src/sql/upgrade.sql \
+	src/sql/side.sql \
+	src/sql/functions.sql \
+	src/sql/views.sql \
+	src/sql/privilege.sql \
+	src/sql/dump.sql
 RUNBOOKS = runbooks/haproxy-systemd-ssh.json runbooks/local.json runbooks/camunda.json
 PROGRAMS = runbooks/local-service runbooks/ssh-systemd runbooks/ssh-package \
 	runbooks/nginx-upstream runbooks/apache-balancer runbooks/camunda-schema

@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "store/catalogue.h"
 #include "store/event.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -81,7 +82,7 @@ gate_in_upgrade(ZduFacts *f, const char *version)
 	if (f->target == NULL)
 	{
 		/* The first new node of a manual upgrade shows where it goes. */
-		zdu_decide_step(f, version, false, &v);
+		zdu_path_judge(f, zdu_catalogue_load(f->product), f->version, version, &v);
 		return v.answer == ANSWER_YES ? refuse(NULL, NULL) : refuse(v.rule, pstrdup(v.observed));
 	}
 	if (f->max_versions == 0 && zdu_version_compare(version, f->target) <= 0)

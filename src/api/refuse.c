@@ -8,15 +8,11 @@
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "errcodes.h"
+#include "store/catalogue.h"
 
 static ZduQuery newest_release = {
 	.text = "SELECT version::text FROM zdu.release WHERE product = $1 AND blocked IS NULL AND version > $2::zdu_version "
 	"ORDER BY version DESC LIMIT 1",
-	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
-};
-
-static ZduQuery blocked_release = {
-	.text = "SELECT blocked FROM zdu.release WHERE product = $1 AND version = $2::zdu_version AND blocked IS NOT NULL",
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
 };
 
@@ -158,25 +154,45 @@ check_target(ZduCall *call, ZduBegin *b)
 			   psprintf("SELECT version FROM zdu.release WHERE product = '%s'", f->product));
 		return;
 	}
-	zdu_run(&blocked_release, (ZduArg[]) {zdu_text(f->product), zdu_text(b->target)});
-	if ((b->refusal.observed = zdu_first_text()) != NULL)
-		no(b, ERRCODE_ZDU_REFUSED, "V6", psprintf("%s is blocked: %s", b->target, b->refusal.observed),
-		   psprintf("SELECT version, blocked FROM zdu.release WHERE product = '%s'", f->product));
 }
 
 static void
 check_step(ZduCall *call, ZduBegin *b)
 {
+	ZduFacts   *f = call->f;
 	ZduVerdict *v = palloc(sizeof(ZduVerdict));
+	ZduCatalogue *c;
+	const char *latest;
+	const char *behind = NULL;
 
 	if (b->target == NULL)
 		return;
-	zdu_decide_step(call->f, b->target, false, v);
+	c = zdu_catalogue_load(f->product);
+	zdu_path_judge(f, c, f->version, b->target, v);
 	if (v->answer != ANSWER_YES)
 	{
 		no(b, ERRCODE_ZDU_REFUSED, v->rule, v->observed, v->hint);
-		b->refusal.allowed = v->allowed;
+		b->refusal.allowed = v->allowed[0] != '\0' ? v->allowed : NULL;
+		return;
 	}
+	/* V3: the cluster's version says nothing of a node that was left behind. */
+	latest = f->require_latest_patch && zdu_version_step(f->version, b->target) > ZDU_STEP_PATCH ? zdu_path_latest_patch(c, f->lowest_known) : NULL;
+	if (latest != NULL && zdu_version_compare(f->lowest_known, f->version) < 0)
+		behind = f->lowest_known;
+	if (behind != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "V3", psprintf("a node is at %s, the latest patch of its minor is %s", behind, latest),
+		   psprintf("SELECT node, version FROM zdu.node_status WHERE cluster = '%s'", f->name));
+}
+
+/* V9: what the release needs of other products. */
+static void
+check_requires(ZduCall *call, ZduBegin *b)
+{
+	char	   *unmet = b->target != NULL ? zdu_catalogue_unmet(call->f, b->target) : NULL;
+
+	if (unmet != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "V9", unmet,
+		   psprintf("SELECT version, requires FROM zdu.release WHERE product = '%s'", call->f->product));
 }
 
 static void
@@ -232,7 +248,7 @@ check_arguments(ZduCall *call, ZduBegin *b)
 }
 
 static const BeginCheck checks[] = {
-	check_adopted, check_stable, check_nodes, check_arguments, check_original, check_target, check_step, check_force, check_variables
+	check_adopted, check_stable, check_nodes, check_arguments, check_original, check_target, check_step, check_requires, check_force, check_variables
 };
 
 ZduBegin

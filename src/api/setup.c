@@ -1,6 +1,6 @@
 /*
  * setup.c
- *	  What is given: clusters, nodes, groups, runbooks, policies, releases.
+ *	  What is given: clusters, nodes, groups, runbooks, policies.
  *
  * All of these are convergent: the same call twice changes nothing.
  */
@@ -27,7 +27,6 @@ PG_FUNCTION_INFO_V1(zdu_set_group);
 PG_FUNCTION_INFO_V1(zdu_drop_group);
 PG_FUNCTION_INFO_V1(zdu_set_runbook);
 PG_FUNCTION_INFO_V1(zdu_set_policy);
-PG_FUNCTION_INFO_V1(zdu_set_release);
 
 static ZduQuery insert_cluster = {
 	.text =
@@ -149,14 +148,6 @@ static ZduQuery delete_policy = {
 static ZduQuery insert_policy = {
 	.text = "INSERT INTO zdu.policy SELECT * FROM jsonb_populate_record(NULL::zdu.policy, $1)",
 	.nargs = 1, .argtypes = {JSONBOID}
-};
-
-static ZduQuery upsert_release = {
-	.text =
-	"INSERT INTO zdu.release AS r (product, version, blocked) VALUES ($1, $2::zdu_version, nullif($3, '')) "
-	"ON CONFLICT (product, version) DO UPDATE SET blocked = nullif($3, '') "
-	"WHERE $3 IS NOT NULL AND r.blocked IS DISTINCT FROM nullif($3, '') RETURNING xmax = 0",
-	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, TEXTOID}
 };
 
 /* Names stand in commands, paths and host names: nothing in them needs quoting. */
@@ -515,28 +506,6 @@ zdu_set_policy(PG_FUNCTION_ARGS)
 	result = store_policy(name, based_on, settings);
 	if (strcmp(result, "unchanged") != 0)
 		zdu_event_note(NULL, "policy", NULL, psprintf("%s %s", name, result), "W1", NULL);
-	zdu_call_end(&call);
-	PG_RETURN_TEXT_P(cstring_to_text(result));
-}
-
-Datum
-zdu_set_release(PG_FUNCTION_ARGS)
-{
-	char	   *product = zdu_arg_required(fcinfo, 0, "product");
-	char	   *version = zdu_arg_required(fcinfo, 1, "version");
-	char	   *blocked = zdu_arg_text(fcinfo, 2);
-	const char *result = "unchanged";
-	ZduCall		call;
-	ZduReader	r;
-
-	zdu_version_check(version);
-	zdu_call_begin(&call, "zdu_set_release", NULL);
-	zdu_run(&upsert_release, (ZduArg[]) {zdu_text(product), zdu_text(version), zdu_text(blocked)});
-	r = zdu_reader();
-	if (zdu_next_row(&r))
-		result = zdu_read_bool(&r) ? "created" : "changed";
-	if (strcmp(result, "unchanged") != 0)
-		zdu_event_note(NULL, "release", NULL, psprintf("%s %s %s", product, version, result), "V6", blocked);
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }

@@ -4,20 +4,14 @@
  */
 #include "core/decide.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/plan.h"
-#include "core/version.h"
 
 #define lengthof_table(t) ((int) (sizeof(t) / sizeof((t)[0])))
 
 typedef void (*Predicate) (const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 
-static void answer(ZduVerdict *v, bool yes);
-static void say(char *where, const char *format,...)
-			__attribute__((format(printf, 2, 3)));
 static void adopted(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
@@ -109,66 +103,66 @@ static void
 adopted(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
 	(void) c;
-	answer(v, f->adopted);
-	say(v->observed, "%s", f->adopted ? "this database directs" : "restored, cloned or promoted; nothing is granted");
+	zdu_answer(v, f->adopted);
+	zdu_say(v->observed, "%s", f->adopted ? "this database directs" : "restored, cloned or promoted; nothing is granted");
 	if (!f->adopted)
-		say(v->hint, "SELECT zdu_adopt('the other one is gone')");
+		zdu_say(v->hint, "SELECT zdu_adopt('the other one is gone')");
 }
 
 static void
 not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
 	(void) c;
-	answer(v, f->run != RUN_PAUSED);
-	say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
+	zdu_answer(v, f->run != RUN_PAUSED);
+	zdu_say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
 	if (f->run == RUN_PAUSED)
-		say(v->hint, "SELECT zdu_resume('%s')", f->name);
+		zdu_say(v->hint, "SELECT zdu_resume('%s')", f->name);
 }
 
 static void
 not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
 	(void) c;
-	answer(v, f->run != RUN_HELD);
+	zdu_answer(v, f->run != RUN_HELD);
 	if (f->run == RUN_HELD)
 	{
 		v->rule = f->held_rule != NULL ? f->held_rule : v->rule;
-		say(v->observed, "%s", f->held_reason != NULL ? f->held_reason : "held");
-		say(v->hint, "SELECT zdu_retry('%s')", f->name);
+		zdu_say(v->observed, "%s", f->held_reason != NULL ? f->held_reason : "held");
+		zdu_say(v->hint, "SELECT zdu_retry('%s')", f->name);
 	}
 	else
-		say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
+		zdu_say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
 }
 
 static void
 failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
 	(void) c;
-	answer(v, f->failures <= f->max_failures);
-	say(v->observed, "%d", f->failures);
-	say(v->allowed, "%d", f->max_failures);
+	zdu_answer(v, f->failures <= f->max_failures);
+	zdu_say(v->observed, "%d", f->failures);
+	zdu_say(v->allowed, "%d", f->max_failures);
 	if (v->answer != ANSWER_YES)
-		say(v->hint, "SELECT zdu_retry('%s')", f->name);
+		zdu_say(v->hint, "SELECT zdu_retry('%s')", f->name);
 }
 
 static void
 prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
 	(void) c;
-	answer(v, f->prepared);
-	say(v->observed, "%s", f->prepared ? "done" : "the preparation is not done");
+	zdu_answer(v, f->prepared);
+	zdu_say(v->observed, "%s", f->prepared ? "done" : "the preparation is not done");
 	if (!f->prepared)
-		say(v->hint, "SELECT * FROM zdu_log('%s')", f->name);
+		zdu_say(v->hint, "SELECT * FROM zdu_log('%s')", f->name);
 }
 
 /* N2: STARTING does not count as there, TERMINATING not as gone. */
 static void
 not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	answer(v, c->state != NODE_STARTING && c->state != NODE_TERMINATING);
-	say(v->observed, "%s is %s", c->name, zdu_state_name(ZDU_NODE, c->state));
+	zdu_answer(v, c->state != NODE_STARTING && c->state != NODE_TERMINATING);
+	zdu_say(v->observed, "%s is %s", c->name, zdu_state_name(ZDU_NODE, c->state));
 	if (v->answer != ANSWER_YES)
-		say(v->hint, "SELECT * FROM zdu_log('%s', node => '%s')", f->name, c->name);
+		zdu_say(v->hint, "SELECT * FROM zdu_log('%s', node => '%s')", f->name, c->name);
 }
 
 static void
@@ -178,18 +172,18 @@ budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 	int			costs = c == NULL || zdu_decide_costs(c) ? 1 : 0;
 
 	/* A node that is down already adds nothing, even to an overdrawn budget. */
-	answer(v, costs == 0 || f->unavailable + costs <= limit);
-	say(v->observed, "%d of %d unavailable", f->unavailable, f->total);
-	say(v->allowed, "%d", limit);
+	zdu_answer(v, costs == 0 || f->unavailable + costs <= limit);
+	zdu_say(v->observed, "%d of %d unavailable", f->unavailable, f->total);
+	zdu_say(v->allowed, "%d", limit);
 	if (v->answer == ANSWER_YES)
 		return;
 	if (f->unheard > 0)
 	{
 		v->rule = "D12";
-		say(v->hint, "SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, f->unheard_node != NULL ? f->unheard_node : "...");
+		zdu_say(v->hint, "SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, f->unheard_node != NULL ? f->unheard_node : "...");
 	}
 	else
-		say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s' AND state <> 'ACTIVE'", f->name);
+		zdu_say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s' AND state <> 'ACTIVE'", f->name);
 }
 
 static void
@@ -199,94 +193,11 @@ keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 	int			left = f->serving - (serves ? 1 : 0);
 
 	/* A node that does not serve takes no service away. */
-	answer(v, !serves || left >= 1 || (f->total == 1 && f->one_waived));
-	say(v->observed, "%d would serve without %s", left, c->name);
-	say(v->allowed, "at least 1");
+	zdu_answer(v, !serves || left >= 1 || (f->total == 1 && f->one_waived));
+	zdu_say(v->observed, "%d would serve without %s", left, c->name);
+	zdu_say(v->allowed, "at least 1");
 	if (v->answer != ANSWER_YES)
-		say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name);
-}
-
-/* Which steps are safe, by what the policy says. */
-typedef struct StepRow
-{
-	const char *version_step;
-	ZduVersionStep largest;
-} StepRow;
-
-static const StepRow step_rows[] = {
-	{"patch", ZDU_STEP_PATCH},
-	{"next_minor", ZDU_STEP_NEXT_MINOR},
-	{"same_major", ZDU_STEP_SKIPS_MINOR},
-	{"listed", ZDU_STEP_PATCH},
-	{"any", ZDU_STEP_NEXT_MAJOR}
-};
-
-/* "2.3.1 to 2.6.0 skips 2.4 and 2.5" */
-static void
-say_skipped(ZduVerdict *v, const char *from, const char *to)
-{
-	long long	major = zdu_version_part(from, 1);
-	long long	first = zdu_version_part(from, 2) + 1;
-	long long	last = zdu_version_part(to, 2) - 1;
-
-	if (first == last)
-		say(v->observed, "%s to %s skips %lld.%lld", from, to, major, first);
-	else
-		say(v->observed, "%s to %s skips %lld.%lld %s %lld.%lld", from, to, major, first, first + 1 == last ? "and" : "to", major, last);
-}
-
-void
-zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *v)
-{
-	const char *from = f->version;
-	ZduVersionStep step = zdu_version_step(from, to);
-	ZduVersionStep largest = ZDU_STEP_PATCH;
-
-	memset(v, 0, sizeof(*v));
-	v->subject = "version_path";
-	v->rule = "V2";
-	say(v->observed, "%s to %s", from, to);
-	say(v->allowed, "version_step is %s", f->version_step);
-	for (int i = 0; i < lengthof_table(step_rows); i++)
-		if (strcmp(step_rows[i].version_step, f->version_step) == 0)
-			largest = step_rows[i].largest;
-
-	if (step == ZDU_STEP_DOWNGRADE)
-	{
-		v->rule = "V7";
-		answer(v, false);
-		say(v->observed, "%s to %s is a downgrade", from, to);
-		say(v->allowed, "only as a rollback");
-		say(v->hint, "SELECT * FROM zdu.release WHERE product = '%s'", f->product);
-		return;
-	}
-	/* V5: a patch inside one minor is always safe. */
-	if (step == ZDU_STEP_PATCH || step == ZDU_STEP_SAME)
-	{
-		v->rule = "V5";
-		answer(v, true);
-		return;
-	}
-	if (f->min_version != NULL && zdu_version_compare(from, f->min_version) < 0)
-	{
-		answer(v, false);
-		say(v->observed, "%s is below %s", from, f->min_version);
-		say(v->allowed, "rolling upgrades from %s on", f->min_version);
-		say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"min_version\": null}')", f->policy, f->policy);
-		return;
-	}
-	answer(v, known || step <= largest);
-	if (v->answer == ANSWER_YES)
-		return;
-	if (step == ZDU_STEP_SKIPS_MINOR)
-	{
-		say_skipped(v, from, to);
-		say(v->hint, "SELECT zdu_begin('%s', '%lld.%lld.0') -- first", f->name,
-			(long long) zdu_version_part(from, 1), (long long) zdu_version_part(from, 2) + 1);
-		return;
-	}
-	say(v->observed, step == ZDU_STEP_NEXT_MINOR ? "%s to %s is another minor version" : "%s to %s is another major version", from, to);
-	say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"version_step\": \"any\"}')", f->policy, f->policy);
+		zdu_say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name);
 }
 
 void
@@ -295,68 +206,42 @@ zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *v)
 	memset(v, 0, sizeof(*v));
 	v->subject = "finalize";
 	v->rule = "L9";
-	say(v->allowed, "all nodes at one new version, at least one ACTIVE, none in ERROR, none in flight");
+	zdu_say(v->allowed, "all nodes at one new version, at least one ACTIVE, none in ERROR, none in flight");
 
 	if (f->upgrade_id == 0)
 	{
 		v->rule = "L4";
-		answer(v, false);
-		say(v->observed, "it is %s, no upgrade is active", zdu_state_name(ZDU_CLUSTER, f->state));
-		say(v->hint, "SELECT zdu_begin('%s')", f->name);
+		zdu_answer(v, false);
+		zdu_say(v->observed, "it is %s, no upgrade is active", zdu_state_name(ZDU_CLUSTER, f->state));
+		zdu_say(v->hint, "SELECT zdu_begin('%s')", f->name);
 		return;
 	}
 	/* On the way back all nodes may still be at the new version. */
 	if (f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK || f->run == RUN_FINALIZING)
 	{
 		v->rule = "L13";
-		answer(v, false);
-		say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
-		say(v->observed, "it is %s", zdu_state_name(ZDU_UPGRADE, f->run));
+		zdu_answer(v, false);
+		zdu_say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
+		zdu_say(v->observed, "it is %s", zdu_state_name(ZDU_UPGRADE, f->run));
 		return;
 	}
 	/* L12: a state that was left standing because nobody is online allows nothing. */
-	answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && f->counts.online > 0);
+	zdu_answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && f->counts.online > 0);
 	if (v->answer == ANSWER_YES)
 		return;
-	say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
+	zdu_say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
 	if (f->counts.online == 0)
 	{
 		v->rule = "L12";
-		say(v->observed, "all %d nodes are OFFLINE", f->total);
+		zdu_say(v->observed, "all %d nodes are OFFLINE", f->total);
 	}
 	else if (f->counts.in_error > 0)
 	{
 		v->rule = "L11";
-		say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : "a node is in ERROR", f->at_target, f->total,
+		zdu_say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : "a node is in ERROR", f->at_target, f->total,
 			f->target != NULL ? f->target : "a new version");
 	}
 	else
-		say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : zdu_state_name(ZDU_CLUSTER, f->state),
+		zdu_say(v->observed, "%s; %d of %d nodes run %s", worst != NULL ? worst : zdu_state_name(ZDU_CLUSTER, f->state),
 			f->target != NULL ? f->at_target : f->counts.upgraded, f->total, f->target != NULL ? f->target : "a new version");
-}
-
-static void
-answer(ZduVerdict *v, bool yes)
-{
-	v->answer = yes ? ANSWER_YES : ANSWER_NO;
-}
-
-static void
-say(char *where, const char *format,...)
-{
-	va_list		ap;
-	int			wanted;
-	int			kept = ZDU_TEXT_SIZE - 1;
-
-	va_start(ap, format);
-	wanted = vsnprintf(where, ZDU_TEXT_SIZE, format, ap);
-	va_end(ap);
-	if (wanted < ZDU_TEXT_SIZE)
-		return;
-	/* Evidence may hold any character: half of one would be no text. */
-	while (kept > 0 && ((unsigned char) where[kept - 1] & 0xC0) == 0x80)
-		kept--;
-	if (kept > 0 && (unsigned char) where[kept - 1] >= 0xC0)
-		kept--;
-	where[kept] = '\0';
 }

@@ -13,6 +13,7 @@
 
 #include "core/fsm.h"
 #include "core/stage.h"
+#include "core/verdict.h"
 
 /* What is known of a cluster; texts are NULL where the database has NULL. */
 typedef struct ZduFacts
@@ -40,6 +41,7 @@ typedef struct ZduFacts
 	const char *offline_at_end;
 	const char *version_step;
 	const char *min_version;	/* NULL: any */
+	bool		require_latest_patch;
 	int			max_versions;	/* 0: any between original and target */
 	const char *max_unavailable;
 	const char *drain_on_timeout;
@@ -99,18 +101,6 @@ typedef struct ZduCandidate
 	bool		taken;
 } ZduCandidate;
 
-#define ZDU_TEXT_SIZE 256
-
-typedef struct ZduVerdict
-{
-	ZduAnswer	answer;			/* UNKNOWN counts as no */
-	const char *rule;
-	const char *subject;		/* the predicate's name */
-	char		observed[ZDU_TEXT_SIZE];
-	char		allowed[ZDU_TEXT_SIZE];
-	char		hint[ZDU_TEXT_SIZE];	/* a command, or "" */
-} ZduVerdict;
-
 /*
  * May a node be taken?  Fills verdicts (room for ZDU_PREDICATES) with every
  * predicate's answer, in order of importance, and returns how many; *allowed
@@ -123,12 +113,6 @@ extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, Zdu
  * The same for taking a node out of rotation by hand (D13): only the budgets.
  */
 extern int	zdu_decide_detach(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
-
-/*
- * May the cluster go from `from` to `to` by rolling (V2, V5, V7)?  Sets the
- * verdict.  known is true if the release catalogue has an edge for it.
- */
-extern void zdu_decide_step(const ZduFacts *f, const char *to, bool known, ZduVerdict *verdict);
 
 /*
  * May the upgrade be finalized (L9-L12, L18)?  Sets the verdict; `worst`

@@ -1,4 +1,4 @@
--- What is given (clusters, runbooks, releases, groups, nodes) and what was observed of it.
+-- What is given (clusters, runbooks, groups, nodes) and what was observed of it.
 
 CREATE SEQUENCE zdu.id_seq;
 COMMENT ON SEQUENCE zdu.id_seq IS 'ids of clusters, nodes, upgrades, steps and events';
@@ -25,18 +25,6 @@ COMMENT ON COLUMN zdu.runbook.document IS 'the JSON document';
 COMMENT ON COLUMN zdu.runbook.hash IS 'sha256 over the document';
 COMMENT ON COLUMN zdu.runbook.set_by IS 'session_user who set it';
 COMMENT ON COLUMN zdu.runbook.set_at IS 'when';
-
-CREATE TABLE zdu.release
-(
-	product text NOT NULL,
-	version zdu_version NOT NULL,
-	blocked text,
-	CONSTRAINT release_pkey PRIMARY KEY (product, version)
-);
-COMMENT ON TABLE zdu.release IS 'Known releases of a product';
-COMMENT ON COLUMN zdu.release.product IS 'zdu.cluster.product';
-COMMENT ON COLUMN zdu.release.version IS 'the version';
-COMMENT ON COLUMN zdu.release.blocked IS 'why nobody may upgrade to it; NULL: they may (V6)';
 
 CREATE TABLE zdu.cluster
 (

@@ -5,6 +5,7 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.token_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.policy', 'WHERE NOT shipped');
 SELECT pg_catalog.pg_extension_config_dump('zdu.runbook', 'WHERE NOT shipped');
 SELECT pg_catalog.pg_extension_config_dump('zdu.release', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.release_path', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.cluster', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.node_group', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.node', '');

@@ -100,16 +100,6 @@ LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_set_policy';
 COMMENT ON FUNCTION zdu_set_policy(text,text,jsonb) IS 'Make a policy out of another (new: default) or change settings of one: an object of columns of zdu.policy. Returns created, changed or unchanged. Errors: 42704 unknown policy; 22023 unknown setting; 22P02 a bad value; 23514 settings that make no sense together; 55000 for a shipped one.';
 
-CREATE FUNCTION zdu_set_release(
-	product text,
-	version text,
-	blocked text DEFAULT NULL
-)
-RETURNS text
-LANGUAGE C VOLATILE
-AS 'MODULE_PATHNAME', 'zdu_set_release';
-COMMENT ON FUNCTION zdu_set_release(text,text,text) IS 'Make a release known, or block it with a reason; an empty reason unblocks it. Returns created, changed or unchanged (V6).';
-
 CREATE FUNCTION zdu_begin(
 	cluster text DEFAULT NULL,
 	target text DEFAULT NULL,

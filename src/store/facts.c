@@ -13,7 +13,7 @@
 
 #define FACTS_COLUMNS \
 	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, listened, swept_at, work_waits, " \
-	"early_end, cancel, rollback, repeat_begin, offline_at_end, version_step, min_version, max_versions, max_unavailable, " \
+	"early_end, cancel, rollback, repeat_begin, offline_at_end, version_step, min_version, require_latest_patch, max_versions, max_unavailable, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
@@ -82,6 +82,7 @@ read_policy(ZduFacts *f, ZduReader *r)
 	f->offline_at_end = zdu_read_text(r);
 	f->version_step = zdu_read_text(r);
 	f->min_version = zdu_read_text(r);
+	f->require_latest_patch = zdu_read_bool(r);
 	f->max_versions = zdu_read_int4(r);
 	f->max_unavailable = zdu_read_text(r);
 	f->drain_on_timeout = zdu_read_text(r);

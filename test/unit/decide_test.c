@@ -183,60 +183,6 @@ test_detach(void)
 	ok(allowed, "D10", "a cluster of one may be taken where that is waived");
 }
 
-/* ---- which step is safe? ---- */
-
-static const struct
-{
-	const char *rule;
-	const char *policy;
-	const char *from;
-	const char *to;
-	const char *min_version;
-	bool		known;
-	bool		allowed;
-}			steps[] = {
-	{"V2", "next_minor", "7.5.3", "7.6.2", NULL, false, true},
-	{"V2", "next_minor", "7.5.3", "7.7.2", NULL, false, false},
-	{"V2", "next_minor", "7.9", "7.10", NULL, false, true},
-	{"V2", "next_minor", "7.9", "8.0", NULL, false, false},
-	{"V2", "any", "7.9", "8.0", NULL, false, true},
-	{"V2", "any", "7.9", "9.0", NULL, false, false},
-	{"V2", "next_minor", "7.9", "8.0", NULL, true, true},
-	{"V2", "next_minor", "7.4", "7.5", "7.5", false, false},
-	{"V2", "next_minor", "7.5", "7.6", "7.5", false, true},
-	{"V2", "patch", "7.5", "7.6", NULL, false, false},
-	{"V2", "same_major", "7.5", "7.9", NULL, false, true},
-	{"V2", "same_major", "7.5", "8.0", NULL, false, false},
-	{"V2", "listed", "7.5", "7.6", NULL, false, false},
-	{"V5", "patch", "0.48.1", "0.48.3", NULL, false, true},
-	{"V5", "listed", "0.48.1", "0.48.3", NULL, false, true},
-	{"V5", "next_minor", "7.4.1", "7.4.2", "7.5", false, true},
-	{"V7", "any", "7.6", "7.5", NULL, false, false},
-	{"V7", "any", "7.6.1", "7.6.0", NULL, false, false},
-	{"V7", "any", "8.0", "7.9", NULL, true, false},
-	{"V7", "any", "7.6", "7.6-rc.1", NULL, false, false}
-};
-
-static void
-test_steps(void)
-{
-	for (int i = 0; i < lengthof(steps); i++)
-	{
-		ZduFacts	f = base();
-		ZduVerdict	v;
-
-		f.version = steps[i].from;
-		f.version_step = steps[i].policy;
-		f.min_version = steps[i].min_version;
-		zdu_decide_step(&f, steps[i].to, steps[i].known, &v);
-		ok((v.answer == ANSWER_YES) == steps[i].allowed && strcmp(v.rule, steps[i].rule) == 0 &&
-		   (v.answer == ANSWER_YES || v.hint[0] != '\0'),
-		   steps[i].rule, "%s to %s under %s%s%s%s: %s", steps[i].from, steps[i].to, steps[i].policy,
-		   steps[i].known ? ", listed" : "", steps[i].min_version != NULL ? ", from " : "",
-		   steps[i].min_version != NULL ? steps[i].min_version : "", v.answer == ANSWER_YES ? "yes" : "no");
-	}
-}
-
 /* ---- may it be finalized? ---- */
 
 static const struct
@@ -316,7 +262,6 @@ main(void)
 	test_takes();
 	test_gates();
 	test_detach();
-	test_steps();
 	test_ends();
 	test_texts();
 	return tap_end();
