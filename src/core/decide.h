@@ -55,6 +55,7 @@ typedef struct ZduFacts
 	double		lease;
 	int			max_failures;
 	bool		auto_adopt;
+	double		max_block;
 
 	/* the active upgrade; upgrade_id 0: none */
 	int64_t		upgrade_id;

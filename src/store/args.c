@@ -29,7 +29,7 @@ static const UntilRow default_untils[] = {
 
 /* The keys that say what to look with or what to do. */
 static const char *const spec_keys[] = {
-	"exec", "args", "http", "method", "headers", "body", "form", "haproxy", "server", "state",
+	"exec", "args", "sessions", "http", "method", "headers", "body", "form", "haproxy", "server", "state",
 	"sql", "conninfo", "params", "lock_timeout", "statement_timeout", "transaction"
 };
 
@@ -153,6 +153,8 @@ push_env(JsonbParseState **state, const ZduFrame *frame)
 	}
 	zdu_push_text(state, "ZDU_PHASE", frame->phase);
 	zdu_push_text(state, "ZDU_DIRECTION", frame->direction);
+	if (frame->max_block > 0)
+		zdu_push_text(state, "ZDU_MAX_BLOCK", psprintf("%.0fms", Max(frame->max_block * 1000, 1)));
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 

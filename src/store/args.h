@@ -19,6 +19,7 @@ typedef struct ZduFrame
 	bool		may_outlive;
 	const char *phase;
 	const char *direction;
+	double		max_block;		/* seconds that it may block others in a database; 0: it does not matter */
 	Jsonb	   *keep;			/* targets that must stay as isolate left them; NULL: none */
 } ZduFrame;
 

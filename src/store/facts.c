@@ -15,7 +15,7 @@
 	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, listened, swept_at, work_waits, " \
 	"early_end, cancel, rollback, repeat_begin, offline_at_end, version_step, min_version, require_latest_patch, max_versions, max_unavailable, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
-	"max_failures, auto_adopt, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
+	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, unavailable, in_error, unheard, unheard_node, confirmed_offline, taken, unseen, at_original, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known " \
@@ -96,6 +96,7 @@ read_policy(ZduFacts *f, ZduReader *r)
 	f->lease = zdu_read_float8(r, 0);
 	f->max_failures = zdu_read_int4(r);
 	f->auto_adopt = zdu_read_bool(r);
+	f->max_block = zdu_read_float8(r, 0);
 }
 
 static void

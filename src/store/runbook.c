@@ -128,6 +128,7 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 		.may_outlive = zdu_get_flag(phase, "may_outlive"),
 		.phase = zdu_phase_name(which),
 		.direction = back ? "back" : "forward",
+		.max_block = which == PHASE_BEFORE || which == PHASE_AFTER ? f->max_block : 0,
 		.keep = keep
 	};
 

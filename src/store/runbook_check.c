@@ -74,6 +74,7 @@ static const KeyRow keys[] = {
 	{"integrate", AT_NODE, KEY_PHASE, NULL},
 	{"exec", AT_SPEC, KEY_PROGRAM, "exec"},
 	{"args", AT_SPEC, KEY_WORDS, "exec"},
+	{"sessions", AT_SPEC, KEY_CONNINFO, "exec"},
 	{"http", AT_SPEC, KEY_TEXT, "http"},
 	{"method", AT_SPEC, KEY_METHOD, "http"},
 	{"headers", AT_SPEC, KEY_ANY, "http"},

@@ -3,7 +3,8 @@
  *	  Looks and acts by a program of the runbook directory.
  *
  * Its name has no slash, its arguments are passed as they are, and no shell
- * reads them.
+ * reads them.  Where its SPEC says in which database its sessions are,
+ * it begins when they are watched, and ends when nobody watches them any more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "worker/child.h"
 #include "worker/driver.h"
+#include "worker/lookout.h"
 
 #define ACT_OUTPUT_SIZE		4096	/* of an action, whose log is kept besides */
 #define LOOK_OUTPUT_SIZE	(16 * 1024)
@@ -21,6 +23,10 @@ typedef struct Run
 {
 	ZduChild	child;
 	ZduCall    *call;
+	bool		started;		/* there is a child */
+	ZduLookout *lookout;		/* NULL: nobody minds what it blocks */
+	char	   *blocked;		/* why a statement of its was cancelled: others waited; or NULL */
+	char	   *unwatched;		/* why nobody watches it any more, or NULL */
 } Run;
 
 /*
@@ -51,19 +57,33 @@ read_exit(ZduCall *call, const ZduChild *child, bool *failed)
 	return evidence;
 }
 
+/* It is over; what its end is put down to outlives it. */
+static void
+finish(Run *run, json_t *evidence, bool failed)
+{
+	ZduCall    *call = run->call;
+	char	   *unwatched = run->unwatched;
+
+	if (failed && run->blocked != NULL)
+		json_object_set_new(evidence, "error", json_string(run->blocked));
+	zdu_lookout_stop(run->lookout);
+	free(run->blocked);
+	free(run);
+	zdu_call_done(call, evidence, failed);
+	free(unwatched);
+}
+
 static void
 on_over(ZduChild *child)
 {
 	Run		   *run = child->arg;
-	ZduCall    *call = run->call;
 	bool		failed;
-	json_t	   *evidence = read_exit(call, child, &failed);
+	json_t	   *evidence = read_exit(run->call, child, &failed);
 
-	call->log = child->both;
+	run->call->log = child->both;
 	memset(&child->both, 0, sizeof(child->both));
 	zdu_child_clear(child);
-	free(run);
-	zdu_call_done(call, evidence, failed);
+	finish(run, evidence, failed);
 }
 
 static void
@@ -141,28 +161,76 @@ free_env(char **env)
 	free(env);
 }
 
+/* Starts the child, or fails. */
 static void
-start_exec(ZduCall *call)
+start_child(Run *run)
 {
-	const char *name = zdu_call_text(call, "exec");
+	ZduCall    *call = run->call;
 	char		path[4096];
 	char	  **argv;
 	char	  **env;
-	Run		   *run;
 	int			failure;
 
-	if (!zdu_call_file(call, name, path, sizeof(path)) || access(path, X_OK) != 0)
+	if (!zdu_call_file(call, zdu_call_text(call, "exec"), path, sizeof(path)) || access(path, X_OK) != 0)
 	{
-		zdu_call_fail(call, "program not found");
+		finish(run, zdu_text_error("program not found"), true);
 		return;
 	}
 	argv = make_argv(call, path);
 	if (argv == NULL)
 	{
-		zdu_call_fail(call, "an argument is not a text");
+		finish(run, zdu_text_error("an argument is not a text"), true);
 		return;
 	}
-	run = calloc(1, sizeof(Run));
+	env = make_env(call);
+	failure = zdu_child_start(&run->child, path, argv, env, call->may_outlive);
+	free_env(env);
+	free(argv);
+	if (failure != 0)
+		finish(run, zdu_text_error(strerror(failure)), true);
+	else
+		run->started = true;
+}
+
+static void
+on_lookout_up(void *arg)
+{
+	start_child(arg);
+}
+
+static void
+on_lookout_down(void *arg, const char *why)
+{
+	Run		   *run = arg;
+
+	if (!run->started)
+	{
+		finish(run, zdu_text_error(why), true);
+		return;
+	}
+	if (run->unwatched == NULL)
+		run->unwatched = zdu_text_copy(why);
+	zdu_call_end(run->call, run->unwatched);
+}
+
+static void
+on_cancels(void *arg, const char *why)
+{
+	Run		   *run = arg;
+
+	free(run->blocked);
+	run->blocked = zdu_text_copy(why);
+}
+
+static const ZduLookoutHandler lookout_handler = {on_lookout_up, on_lookout_down, on_cancels};
+
+static void
+start_exec(ZduCall *call)
+{
+	const char *database = zdu_call_text(call, "sessions");
+	const char *wrong = NULL;
+	Run		   *run = calloc(1, sizeof(Run));
+
 	if (run == NULL)
 		abort();
 	run->call = call;
@@ -170,21 +238,25 @@ start_exec(ZduCall *call)
 	run->child.flooded = call->act ? NULL : on_flooded;
 	run->child.arg = run;
 	call->state = run;
-	env = make_env(call);
-	failure = zdu_child_start(&run->child, path, argv, env, call->may_outlive);
-	free_env(env);
-	free(argv);
-	if (failure != 0)
+	if (database == NULL || zdu_lookout_limit(call) == NULL)
 	{
-		free(run);
-		zdu_call_fail(call, strerror(failure));
+		start_child(run);
+		return;
 	}
+	run->lookout = zdu_lookout_start(call, database, &lookout_handler, run, &wrong);
+	if (run->lookout == NULL)
+		finish(run, zdu_text_error(wrong), true);
 }
 
 static void
 end_exec(ZduCall *call)
 {
-	zdu_child_end(&((Run *) call->state)->child);
+	Run		   *run = call->state;
+
+	if (run->started)
+		zdu_child_end(&run->child);
+	else
+		finish(run, json_object(), true);
 }
 
 const ZduDriver zdu_driver_exec = {"exec", start_exec, end_exec};

@@ -2,9 +2,8 @@
  * driver_sql.c
  *	  Looks and acts by a statement in some database.
  *
- * A connection string that came out of a database may point the worker to a
- * service of its own machine, or to a host, but brings no password and never
- * pairs a service, which may hold one, with another host.
+ * An action that others must not wait for long begins when it is watched, and
+ * ends when nobody watches it any more.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +11,9 @@
 #include <string.h>
 
 #include "client/connect.h"
+#include "worker/conninfo.h"
 #include "worker/driver.h"
+#include "worker/lookout.h"
 
 #define MAX_PARAMS		64
 
@@ -32,6 +33,8 @@ typedef struct Script
 {
 	ZduCall    *call;
 	ZduLink    *link;
+	ZduLookout *lookout;		/* NULL: nobody minds what it blocks */
+	char	   *blocked;		/* why it was cancelled: others waited; or NULL */
 	int			stage;			/* index into stages */
 	bool		alone;			/* the statement only: the server knows no transactions */
 	json_t	   *evidence;		/* what the statement gave, until it is committed */
@@ -46,7 +49,8 @@ static void finish(Script *script, json_t *evidence, bool failed);
 static const char *const settings =
 "SELECT CASE WHEN $1::text IS NOT NULL THEN set_config('lock_timeout', $1, true) END,"
 " set_config('statement_timeout', $2, true), set_config('zdu.token', $3, true),"
-" set_config('zdu.cluster', $4, true), set_config('zdu.node', $5, true)";
+" set_config('zdu.cluster', $4, true), set_config('zdu.node', $5, true),"
+" CASE WHEN $6::text IS NOT NULL THEN set_config('application_name', $6, true) END";
 
 static void
 send_begin(Script *script)
@@ -65,18 +69,23 @@ variable(const Script *script, const char *name)
 static void
 send_settings(Script *script)
 {
-	const char *params[5];
+	const char *params[6];
 	char		timeout[32];
+	char		name[ZDU_LOOKOUT_NAME_SIZE];
 
+	zdu_lookout_name(script->call, name, sizeof(name));
 	snprintf(timeout, sizeof(timeout), "%.0fms", fmax(1, fmin(script->call->timeout * 1000, 2e9)));
 	params[0] = zdu_call_text(script->call, "lock_timeout");
+	if (params[0] == NULL)
+		params[0] = zdu_lookout_limit(script->call);
 	params[1] = zdu_call_text(script->call, "statement_timeout");
 	if (params[1] == NULL)
 		params[1] = timeout;
 	params[2] = variable(script, "ZDU_TOKEN");
 	params[3] = variable(script, "ZDU_CLUSTER");
 	params[4] = variable(script, "ZDU_NODE");
-	zdu_link_query(script->link, settings, 5, params);
+	params[5] = script->lookout != NULL ? name : NULL;
+	zdu_link_query(script->link, settings, 6, params);
 }
 
 /*
@@ -206,8 +215,11 @@ on_result(void *arg, PGresult *result)
 	{
 		const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 		const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-		json_t	   *evidence = zdu_text_error(message ? message : "the statement failed");
+		json_t	   *evidence;
 
+		if (script->blocked != NULL)
+			message = script->blocked;
+		evidence = zdu_text_error(message ? message : "the statement failed");
 		if (sqlstate != NULL)
 			json_object_set_new(evidence, "sqlstate", json_string(sqlstate));
 		finish(script, evidence, true);
@@ -225,47 +237,39 @@ on_result(void *arg, PGresult *result)
 static const ZduLinkHandler handler = {on_up, on_down, on_result, NULL};
 
 static void
+on_lookout_up(void *arg)
+{
+	zdu_link_open(((Script *) arg)->link);
+}
+
+static void
+on_lookout_down(void *arg, const char *why)
+{
+	finish(arg, zdu_text_error(why), true);
+}
+
+static void
+on_cancels(void *arg, const char *why)
+{
+	Script	   *script = arg;
+
+	free(script->blocked);
+	script->blocked = zdu_text_copy(why);
+}
+
+static const ZduLookoutHandler lookout_handler = {on_lookout_up, on_lookout_down, on_cancels};
+
+static void
 finish(Script *script, json_t *evidence, bool failed)
 {
 	ZduCall    *call = script->call;
 
+	zdu_lookout_stop(script->lookout);
 	zdu_link_free(script->link);
 	json_decref(script->evidence);
+	free(script->blocked);
 	free(script);
 	zdu_call_done(call, evidence, failed);
-}
-
-/* Returns why the connection string must not be used, or NULL. */
-static const char *
-refuse_conninfo(const char *conninfo)
-{
-	static const char *const secrets[] = {"password", "passfile", "sslpassword", "sslkey", NULL};
-	static const char *const places[] = {"host", "hostaddr", "port", NULL};
-	PQconninfoOption *given = PQconninfoParse(conninfo, NULL);
-	PQconninfoOption *option;
-	bool		secret = false;
-	bool		place = false;
-	bool		service = getenv("PGSERVICE") != NULL;
-	int			i;
-
-	if (given == NULL)
-		return "the connection string cannot be read";
-	for (option = given; option->keyword != NULL; option++)
-	{
-		if (option->val == NULL)
-			continue;
-		for (i = 0; secrets[i] != NULL; i++)
-			secret = secret || strcmp(option->keyword, secrets[i]) == 0;
-		for (i = 0; places[i] != NULL; i++)
-			place = place || strcmp(option->keyword, places[i]) == 0;
-		service = service || strcmp(option->keyword, "service") == 0;
-	}
-	PQconninfoFree(given);
-	if (secret)
-		return "a connection string must not bring a password or a key";
-	if (service && place)
-		return "a connection string must not pair a service with a host";
-	return NULL;
 }
 
 static void
@@ -277,7 +281,7 @@ start_sql(ZduCall *call)
 		{NULL, NULL, NULL}
 	};
 	const char *conninfo = zdu_call_text(call, "conninfo");
-	const char *wrong = conninfo == NULL ? "no connection string" : refuse_conninfo(conninfo);
+	const char *wrong = zdu_conninfo_refuse(conninfo);
 	Script	   *script;
 
 	if (wrong == NULL && json_array_size(json_object_get(call->spec, "params")) > MAX_PARAMS)
@@ -301,8 +305,18 @@ start_sql(ZduCall *call)
 		zdu_call_fail(call, "the connection string cannot be read");
 		return;
 	}
+	if (zdu_lookout_limit(call) != NULL && !script->alone)
+		script->lookout = zdu_lookout_start(call, conninfo, &lookout_handler, script, &wrong);
+	if (wrong != NULL)
+	{
+		zdu_link_free(script->link);
+		free(script);
+		zdu_call_fail(call, wrong);
+		return;
+	}
 	call->state = script;
-	zdu_link_open(script->link);
+	if (script->lookout == NULL)
+		zdu_link_open(script->link);
 }
 
 static void

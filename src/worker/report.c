@@ -11,7 +11,21 @@
 #define EVIDENCE_SIZE	(ZDU_LOOK_SIZE - 1024)
 #define DUMP_FLAGS		(JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
 
-/* Returns what the programs printed last, together; NULL if that is nothing. */
+/* The evidence of the look that follows takes the place of that of the action; its error is to be read all the same. */
+static void
+add_error(ZduTail *log, const ZduCall *call)
+{
+	const char *error = json_string_value(json_object_get(call->evidence, "error"));
+
+	if (!call->failed || error == NULL)
+		return;
+	if (log->length > 0 && log->bytes[log->length - 1] != '\n')
+		zdu_tail_add(log, "\n", 1);
+	zdu_tail_add(log, error, strlen(error));
+	zdu_tail_add(log, "\n", 1);
+}
+
+/* Returns what the programs printed last, and what went wrong, together; NULL if that is nothing. */
 static json_t *
 make_log(const ZduCall *calls, int ncalls)
 {
@@ -28,6 +42,7 @@ make_log(const ZduCall *calls, int ncalls)
 
 		if (one->length > 0)
 			zdu_tail_add(&all, one->bytes + skip, one->length - skip);
+		add_error(&all, &calls[i]);
 	}
 	if (all.length > 0)
 		log = zdu_text_clean(all.bytes, all.length, ZDU_LOG_SIZE);
