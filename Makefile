@@ -102,9 +102,19 @@ SQL_PARTS = \
 	src/sql/views.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql
-RUNBOOKS = runbooks/haproxy-systemd-ssh.json runbooks/local.json runbooks/camunda.json
-PROGRAMS = runbooks/local-service runbooks/ssh-systemd runbooks/ssh-package \
-	runbooks/nginx-upstream runbooks/apache-balancer runbooks/camunda-schema
+RUNBOOKS = \
+	runbooks/haproxy-systemd-ssh.json \
+	runbooks/local.json \
+	runbooks/camunda.json \
+	runbooks/crate.json
+PROGRAMS = \
+	runbooks/local-service \
+	runbooks/ssh-systemd \
+	runbooks/ssh-package \
+	runbooks/nginx-upstream \
+	runbooks/apache-balancer \
+	runbooks/camunda-schema \
+	runbooks/crate-stop
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 SCRIPTS_built = src/worker/zdu_worker

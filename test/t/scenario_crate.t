@@ -1,0 +1,125 @@
+# The CrateDB document from top to bottom: zdu keeps its rules, and drives it (CrateDB is simulated).
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Scenario qw(refused_by);
+use Test::More;
+use ZduTest qw(slurp wait_until);
+
+my $zdu = Scenario->new(versions => [qw(0.48.1 0.48.3 0.49.0)]);
+my $port = Programs::free_port();
+my %address = map { ("crate$_" => "127.0.1.$_") } 1 .. 4;
+
+# The tables of a simulated CrateDB, and its four nodes.
+$zdu->sql('CREATE DATABASE crate');
+my $store = $zdu->pg->connstr('crate');
+system('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $store, '-f', "$FindBin::RealBin/../simulated/crate-simulated.sql") == 0 or BAIL_OUT('no tables');
+sub crate { return $zdu->pg->safe_psql('crate', $_[0]); }
+crate(q{SELECT sim.create_table('doc', 'orders', '1'), sim.create_table('doc', 'notes', '0'), sim.create_table('blob', 'pictures', '0-1');
+	INSERT INTO sim.shard (schema_name, table_name, id, "primary", home)
+	SELECT 'doc', 'orders', n, copy = 0, 'crate' || (1 + (n + copy) % 4) FROM generate_series(0, 3) n, generate_series(0, 1) copy
+	UNION ALL SELECT 'doc', 'notes', n, true, 'crate' || (1 + n % 4) FROM generate_series(0, 3) n
+	UNION ALL SELECT 'blob', 'pictures', n, copy = 0, 'crate' || (1 + (n + copy) % 4) FROM generate_series(0, 3) n, generate_series(0, 1) copy});
+for my $node (sort keys %address)
+{
+	$zdu->machine(address => $address{$node}, unit => 'crate', version => '0.48.1',
+		run => [ 'crate-simulated', $node, $address{$node}, $port, 'VERSION', $store ]);
+	$zdu->unit($address{$node}, 'start') == 0 or BAIL_OUT("$node does not start");
+}
+my $database = 'host=' . join(',', map { $address{$_} } sort keys %address) . " port=$port dbname=crate user=postgres";
+
+# The shipped runbook, its guard only faster.
+$zdu->sql(qq{SELECT zdu_set_runbook('crate-quick', jsonb_set(document, '{guard,0,every}', '"200ms"')) FROM zdu.runbook WHERE name = 'crate' AND shipped;
+	SELECT zdu_set_policy('crate-quick', 'crate', '{"min_healthy_time": "0s", "drain_timeout": "4s", "lease": "2s"}');
+	SELECT zdu_set_cluster('crate', policy => 'crate-quick', runbook => 'crate-quick', vars => jsonb_build_object('unit', 'crate', 'database', '$database',
+		'availability', 'primaries', 'patience', '2s', 'graceful', 'USR2'))});
+$zdu->sql("SELECT zdu_set_node('crate', '$_', '$address{$_}')") for sort keys %address;
+my $worker = $zdu->start('--name', 'one');
+$zdu->wait_seen('crate');
+
+# Returns what a node wrote to its log.
+sub log_of_node { return -e "$ENV{SIMULATED}/$_[0].log" ? slurp("$ENV{SIMULATED}/$_[0].log") : ''; }
+
+# Asks a node of CrateDB as a client would; undef: it does not answer.
+sub client
+{
+	my ($node, $sql) = @_;
+
+	open(my $psql, '-|', "psql -X -q -A -t -d 'host=$address{$node} port=$port dbname=crate user=postgres' -c \"$sql\" 2>/dev/null") or die;
+	my $answer = join('', <$psql>);
+	return close($psql) ? $answer =~ s/\n\z//r : undef;
+}
+
+# The statements of the document, told word for word by the nodes' own port.
+sub settings { return join(' ', map { /SQL (SET GLOBAL TRANSIENT cluster\.routing\.allocation\.enable = '\w+')/ ? $1 : () } $zdu->calls('SET GLOBAL')); }
+
+# --- "Feature or major versions are often not compatible ... hotfix updates are always safe" ---
+
+like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.49.0')}), qr/^ZD002 V4: /, 'V4: no note that the feature version is safe: it counts as unsafe');
+for my $hotfix (qw(0.48.2 0.48.3))
+{
+	is($zdu->sql("SELECT verdict FROM zdu_why('crate', target => '$hotfix') WHERE subject = 'may begin'"), 'yes', "V5: updating from 0.48.1 to $hotfix is safe, even directly");
+}
+
+# --- Step 1: disable re-allocations; Step 2: graceful stop ---
+
+$zdu->tell('crate1.slow');
+$zdu->sql(q{SELECT zdu_begin('crate', '0.48.3')});
+ok($zdu->wait_sql(q{SELECT EXISTS (SELECT FROM zdu.event WHERE cluster = 'crate' AND new = 'drain act')}), 'D8: the preparation is done before a node is stopped');
+is(settings(), q{SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'new_primaries'}, 'D8: re-allocation is disabled once, by the statement of the document');
+is(crate(q{SELECT settings['cluster']['graceful_stop']['min_availability'] FROM sys.cluster}), '"primaries"', 'D3: the minimum availability is set as the runbook says');
+ok(wait_until(sub { log_of_node('crate1') =~ /^graceful stop$/m }), 'W1: the USR2 signal reaches the node that is to stop');
+ok(wait_until(sub { !defined client('crate1', 'SELECT 1') }), 'D1: from then on it rejects new requests');
+is(client('crate2', 'SELECT 1'), 1, 'D14: the others answer');
+is(crate(q{SELECT count(*) as remaining_shards from sys.shards
+	where _node['name'] = 'crate1'}), 5, 'D9: the query of the document counts the shards that remain');
+is(crate(q{SELECT schema_name as schema, table_name as "table", id, "primary", state
+	FROM sys.shards
+	WHERE _node['name'] = 'crate1' AND schema_name IN ('blob', 'doc')
+	ORDER BY schema, "table", id, "primary", state LIMIT 1}), 'blob|pictures|0|t|STARTED', 'D9: the next one shows them row by row');
+is(crate(q{SELECT schema_name as schema, table_name as "table"
+	FROM (SELECT table_schema AS schema_name, * FROM information_schema.tables) t
+	WHERE number_of_replicas = 0 and schema_name in ('blob', 'doc')
+	ORDER BY schema, "table"}), 'doc|notes', 'D9: and the last one the tables whose primaries move');
+
+# --- "In case of an error or a timeout, the node will stay up, signaling the error in its log" ---
+
+ok(wait_until(sub { log_of_node('crate1') =~ /^ERROR graceful stop aborted: timeout/m }), 'D2: the shards do not leave in time: the product aborts and says so');
+ok($zdu->wait_status('crate', 'run', 'held'), 'D2: and the upgrade is held');
+ok($zdu->wait_sql(q{SELECT serving = '4/4' FROM zdu.status WHERE cluster = 'crate'}), 'D2: the node is back in service');
+like($zdu->sql(q{SELECT waits_for FROM zdu.status WHERE cluster = 'crate'}), qr/^D2: crate1 drain failed/, 'D2: the status says which node, and why');
+is(client('crate1', 'SELECT 1'), 1, 'D2: it answers again');
+is($zdu->sql(q{SELECT string_agg(DISTINCT version, ' ') FROM zdu.node_status WHERE cluster = 'crate'}), '0.48.1', 'D2: nothing was upgraded');
+
+# --- "if there is not enough disk space on other nodes ... the graceful stop procedure will fail" ---
+
+$zdu->untell('crate1.slow');
+crate(q{UPDATE sim.node SET disk = 50});
+$zdu->sql(q{SELECT zdu_retry('crate')});
+ok($zdu->wait_sql(q{SELECT evidence->>'needed' = '10' AND evidence->>'free' = '0' FROM zdu.step WHERE phase = 'isolate' AND state = 'running'}),
+	'D6: a probe sees that the others have no room for what must move');
+is(join('', map { log_of_node($_) } qw(crate2 crate3 crate4)), '', 'D6: the drain is not even begun');
+crate(q{UPDATE sim.node SET disk = 1000});
+
+# --- Steps 3 to 5: upgrade, start, repeat for all other nodes ---
+
+ok($zdu->wait_ready('crate'), 'W1: stopped, upgraded and started, node by node');
+is(crate(q{SELECT string_agg(version['number'], ' ' ORDER BY name) FROM sys.nodes}), '0.48.3 0.48.3 0.48.3 0.48.3', 'W6: every node runs the new version, as the product itself tells');
+is($zdu->sql(q{SELECT max(away) FROM (SELECT sum(CASE new WHEN 'isolate succeeded' THEN 1 WHEN 'integrate succeeded' THEN -1 ELSE 0 END) OVER (ORDER BY event_id) AS away
+	FROM zdu.event WHERE cluster = 'crate' AND what = 'step') a}), 1, 'N2: one node at a time');
+is(join(' ', map { scalar(() = log_of_node($_) =~ /^graceful stop\nstopped$/mg) } sort keys %address), '1 1 1 1', 'D1: each stopped gracefully, once');
+is(crate(q{SELECT string_agg(table_name || id, ' ' ORDER BY table_name, id) FROM sim.shard WHERE moved > 0}), 'notes0 notes1 notes2 notes3',
+	'D9: under primaries only shards of tables without replicas have moved');
+is(settings(), q{SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'new_primaries'}, 'D8: re-allocation is off until the end');
+
+# --- Step 6: enable reallocations ---
+
+$zdu->sql(q{SELECT zdu_finalize('crate')});
+ok($zdu->wait_sql(q{SELECT state = 'STABLE' AND run IS NULL FROM zdu.status WHERE cluster = 'crate'}), 'L13: the upgrade is finalized');
+is(settings(), q{SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'new_primaries' SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'all'},
+	'D8: last but not least re-allocation is enabled again, once');
+is($zdu->stop($worker), 0, 'W4: the worker ends well');
+done_testing();
