@@ -35,10 +35,14 @@ MODULE_big = zdu
 
 # One a line, in the order of the alphabet.
 CORE_OBJS = \
+	src/core/bound.o \
 	src/core/decide.o \
 	src/core/fsm.o \
+	src/core/heap.o \
+	src/core/pack.o \
 	src/core/path.o \
 	src/core/plan.o \
+	src/core/signature.o \
 	src/core/stage.o \
 	src/core/verdict.o \
 	src/core/version.o

@@ -1,0 +1,118 @@
+/*
+ * pack.h
+ *	  When each node is taken and done: list scheduling under budgets,
+ *	  copies, rates and waves, without a barrier that nobody asked for.
+ *
+ * Pure: no server headers.  The same greedy rule by which the exchange takes
+ * nodes: whenever something changes, the first in order that may go goes.
+ * Times are in seconds from when the first may be taken.
+ */
+#ifndef ZDU_PACK_H
+#define ZDU_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ZduPackBudget
+{
+	int			limit;			/* nodes unavailable at once; negative: any number */
+	int			used;			/* unavailable already, nodes of the plan included */
+	int			max_begun;		/* nodes begun per interval; 0: any number */
+	double		interval;
+	int			max_failures;	/* negative: any number */
+} ZduPackBudget;
+
+typedef struct ZduPackResource
+{
+	int			active;			/* copies that serve now */
+	int			minimum;		/* of these must stay */
+} ZduPackResource;
+
+typedef struct ZduPackWave
+{
+	double		soak;			/* seconds between its last node and the next wave */
+} ZduPackWave;
+
+/* What a node waited for last before it was taken, or waits for in vain. */
+typedef enum ZduPackWait
+{
+	WAIT_NOTHING,
+	WAIT_BUDGET,				/* which: the budget */
+	WAIT_RATE,					/* the same, for its rate */
+	WAIT_COPIES,				/* which: the resource */
+	WAIT_WAVE,					/* which: the wave before */
+	WAIT_HELD					/* too many failures */
+} ZduPackWait;
+
+typedef struct ZduPackNode
+{
+	/* given */
+	int			rank;			/* in the policy's order; among equals the planner chooses */
+	int			wave;			/* from 0 */
+	bool		down;			/* unavailable already: taking it costs nothing (D12) */
+	bool		unheard;		/* but it may serve after all: it needs a free place besides */
+	bool		fails;			/* never comes back */
+	double		duration;		/* from being taken until it counts as available again */
+	const int  *budgets;		/* which count it */
+	int			nbudgets;
+	const int  *resources;		/* of which it has a copy */
+	int			nresources;
+
+	/* found */
+	int			turn;			/* taken as the how manieth, from 1; 0: never */
+	double		start;
+	double		end;
+	ZduPackWait wait;
+	int			which;
+	int			after;			/* node whose end let it go; negative: none did */
+} ZduPackNode;
+
+typedef struct ZduPack
+{
+	/* given */
+	ZduPackNode *nodes;			/* equal ranks: longest first, then in this order */
+	int			nnodes;
+	const ZduPackBudget *budgets;
+	int			nbudgets;
+	const ZduPackResource *resources;
+	int			nresources;
+	const ZduPackWave *waves;
+	int			nwaves;			/* at least 1 */
+	int			serving;		/* nodes that serve now */
+	int			max_failures;	/* one more holds it; negative: none does */
+	bool		in_order;		/* among equals take them as they come */
+	uint32_t	luck;			/* 0: as said; else equals are mixed, another way by each number: odd ones of any duration */
+	void	   *(*alloc) (size_t size); /* zeroed; NULL: there is no more */
+
+	/* found */
+	int			taken;			/* nodes; fewer than all: the rest waits in vain */
+	double		makespan;		/* until the last of them is done, soaks between waves included */
+	int			lowest;			/* nodes that served at the worst moment */
+	int			equals;			/* nodes that share their rank with another: there was something to choose */
+	int			failures;
+	bool		held;			/* more than max_failures, or than a budget's */
+	int64_t		work;			/* looks at candidates: what planning cost */
+} ZduPack;
+
+/*
+ * Plans.  Sets what is found; false: no memory.  alloc'd memory is the
+ * caller's, and nothing of it is needed afterwards.
+ */
+extern bool zdu_pack(ZduPack *p);
+
+/*
+ * The same, and where it misses the bound and equals leave a choice, mixes
+ * them up to so many times and keeps the shortest.
+ */
+extern bool zdu_pack_best(ZduPack *p, int tries);
+
+/*
+ * Returns seconds that no schedule of the same nodes can beat, failures left
+ * out: of each wave the largest of the longest node and, for each budget, rate
+ * and resource, what its places or copies allow; plus the soaks between.
+ * Negative: a budget or resource lets some node never go, or no memory.
+ */
+extern double zdu_pack_bound(const ZduPack *p);
+
+#endif							/* ZDU_PACK_H */
