@@ -59,6 +59,7 @@ STORE_OBJS = \
 	src/store/placement.o \
 	src/store/queue.o \
 	src/store/report.o \
+	src/store/row.o \
 	src/store/runbook.o \
 	src/store/runbook_check.o \
 	src/store/soft.o \
@@ -71,6 +72,7 @@ API_OBJS = \
 	src/api/admin.o \
 	src/api/begin.o \
 	src/api/budget.o \
+	src/api/delta.o \
 	src/api/drive.o \
 	src/api/expect.o \
 	src/api/feature.o \
@@ -79,6 +81,7 @@ API_OBJS = \
 	src/api/lifecycle.o \
 	src/api/node.o \
 	src/api/observe.o \
+	src/api/observed.o \
 	src/api/outcome.o \
 	src/api/placement.o \
 	src/api/privilege.o \
@@ -89,7 +92,8 @@ API_OBJS = \
 	src/api/sweep.o \
 	src/api/version.o \
 	src/api/why.o \
-	src/api/work.o
+	src/api/work.o \
+	src/api/write.o
 OBJS = src/zdu.o $(CORE_OBJS) $(STORE_OBJS) $(API_OBJS)
 
 # The install script is these files in this order.

@@ -36,4 +36,11 @@
 	} while (0)
 #endif
 
+/* From 18 on a deferrable key can be asked for too. */
+#if PG_VERSION_NUM >= 180000
+#define ZDU_PRIMARY_KEY_INDEX(relation) RelationGetPrimaryKeyIndex(relation, false)
+#else
+#define ZDU_PRIMARY_KEY_INDEX(relation) RelationGetPrimaryKeyIndex(relation)
+#endif
+
 #endif							/* ZDU_COMPAT_H */

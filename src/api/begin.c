@@ -6,6 +6,7 @@
 
 #include "api/drive.h"
 #include "api/expect.h"
+#include "api/protect.h"
 #include "api/refuse.h"
 #include "catalog/pg_type.h"
 #include "core/plan.h"
@@ -140,8 +141,10 @@ zdu_begin(PG_FUNCTION_ARGS)
 
 	if (cluster == NULL)
 		cluster = zdu_refuse_unnamed("zdu_begin");
-	zdu_call_begin(&call, "zdu_begin", cluster);
-	f = call.f;
+	zdu_call_begin(&call, "zdu_begin", NULL);
+	zdu_protect_lock(&call, cluster);
+	f = call.f = zdu_facts_locked(cluster);
+	call.cluster = cluster;
 	zdu_instance_init();
 	b = zdu_check_begin(&call, &wish);
 	if (b.refusal.rule != NULL)

@@ -1,35 +1,423 @@
 /*
  * protect.c
- *	  Triggers: what zdu observes changes through its functions only.
+ *	  Tables of applications that are protected in upgrade mode (M1, M3, M5).
  *
- * That keeps accidents away, not enemies: whoever owns the tables can disable
- * a trigger.
+ * A table is protected by its triggers, and they are all there is to know of
+ * it: they go with the table, into a dump too.  A row trigger on a partitioned
+ * table is on all of its partitions, also on those to come; TRUNCATE needs one
+ * on each.
  */
-#include "postgres.h"
+#include "api/protect.h"
 
-#include "commands/trigger.h"
-#include "fmgr.h"
-#include "store/spi.h"
-#include "utils/rel.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "errcodes.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "store/event.h"
+#include "store/row.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
 
-PG_FUNCTION_INFO_V1(zdu_refuse_update);
+PG_FUNCTION_INFO_V1(zdu_protect);
+PG_FUNCTION_INFO_V1(zdu_unprotect);
+
+/* In the order of their oids, so that two that lock them never wait for each other. */
+static ZduQuery tables_to_lock = {
+	.text =
+	"SELECT t.relation::oid::bigint, coalesce(t.how, '') FROM zdu.protected_table t JOIN zdu.cluster c ON c.name = t.cluster "
+	"LEFT JOIN zdu.current_policy p ON p.name = c.policy "
+	"WHERE c.name = $1 AND t.in_force AND coalesce(t.how, p.config_lock) IN ('refuse', 'delta') ORDER BY 1",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery policy_says = {
+	.text = "SELECT p.config_lock, extract(epoch FROM p.max_block)::double precision FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy WHERE c.name = $1",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+/* A prepared transaction has no process. */
+static ZduQuery who_writes = {
+	.text =
+	"SELECT coalesce(format('role %s (pid %s%s, in a transaction since %s)', a.usename, l.pid, "
+	"    CASE WHEN a.application_name <> '' THEN ', ' || a.application_name ELSE '' END, date_trunc('second', a.xact_start)), "
+	"  'a prepared transaction'), l.pid "
+	"FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+	"WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation = $1 AND l.granted "
+	"AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY a.xact_start LIMIT 1",
+	.nargs = 1, .argtypes = {OIDOID}
+};
+
+static ZduQuery protection = {
+	.text = "SELECT cluster, how FROM zdu.protected_table WHERE relation = $1::regclass",
+	.nargs = 1, .argtypes = {OIDOID}
+};
+
+/* Part of a table is protected, or a table of which it is part. */
+static ZduQuery kin_protected = {
+	.text =
+	"SELECT t.relation FROM zdu.protected_table t WHERE t.relation <> $1::regclass AND (t.relation IN (SELECT relid FROM pg_partition_ancestors($1)) "
+	"OR t.relation IN (SELECT relid FROM pg_partition_tree($1))) LIMIT 1",
+	.nargs = 1, .argtypes = {REGCLASSOID}
+};
+
+static const char *const ways[] = {"refuse", "delta", "spool"};
+
+/* The triggers of a protected table, and what each is for; "" is the policy's way. */
+typedef struct TriggerRow
+{
+	const char *name;
+	const char *when;
+	const char *how;			/* of which ways */
+	bool		cloned;			/* partitions have it by their parent */
+} TriggerRow;
+
+/* Underscores sort before other names: it is fired first, and sees what the writer wrote. */
+static const TriggerRow triggers[] = {
+	{"_zdu_protect", "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW", " refuse", true},
+	{"_zdu_protect", "BEFORE INSERT ON %s FOR EACH ROW", "spool", true},
+	{"_zdu_protect_delta", "AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW", " delta", true},
+	{"_zdu_protect_truncate", "BEFORE TRUNCATE ON %s FOR EACH STATEMENT", " refuse delta", false}
+};
+
+static bool
+trigger_is_for(const TriggerRow *t, const char *how)
+{
+	return how[0] == '\0' ? t->how[0] == ' ' : strstr(t->how, how) != NULL;
+}
+
+/* Returns the table with everything that inherits from it, in the order of oids. */
+static List *
+whole_table(Oid relid)
+{
+	List	   *relations = find_all_inheritors(relid, NoLock, NULL);
+
+	list_sort(relations, list_oid_cmp);
+	return relations;
+}
+
+/* Returns the policy's config_lock, and its max_block in seconds. */
+static const char *
+read_policy(const char *cluster, double *seconds)
+{
+	ZduReader	r;
+	char	   *config_lock;
+
+	zdu_look(&policy_says, (ZduArg[]) {zdu_text(cluster)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		elog(ERROR, "cluster \"%s\" has no policy", cluster);
+	config_lock = zdu_read_text(&r);
+	*seconds = zdu_read_float8(&r, 0);
+	return config_lock;
+}
+
+typedef struct LockAttempt
+{
+	List	   *relations;		/* in the order of oids */
+	double		seconds;
+	Oid			waits_for;		/* the one that is being locked */
+} LockAttempt;
+
+/* All of them within that time; whoever comes later waits behind us. */
+static void
+lock_relations(void *arg)
+{
+	LockAttempt *a = arg;
+	TimestampTz until = GetCurrentTimestamp() + (TimestampTz) (a->seconds * USECS_PER_SEC);
+	int			guc_level = NewGUCNestLevel();
+	ListCell   *cell;
+
+	foreach(cell, a->relations)
+	{
+		char		left[32];
+
+		a->waits_for = lfirst_oid(cell);
+		snprintf(left, sizeof(left), INT64_FORMAT, Max((until - GetCurrentTimestamp()) / 1000, 1));
+		(void) set_config_option("lock_timeout", left, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		LockRelationOid(a->waits_for, ShareRowExclusiveLock);
+	}
+	AtEOXact_GUC(false, guc_level);
+}
+
+/* A lock request keeps others from writing while it waits: no longer than the policy lets anything block. */
+static void
+lock_or_refuse(const char *cluster, List *relations, const char *primary)
+{
+	LockAttempt a = {.relations = relations, .seconds = LockTimeout / 1000.0};
+	ZduReader	r;
+	ErrorData  *error;
+	char	   *who = NULL;
+	char	   *pid = NULL;
+	char	   *name;
+
+	if (relations == NIL)
+		return;
+	if (LockTimeout == 0)
+		(void) read_policy(cluster, &a.seconds);
+	error = zdu_attempt(lock_relations, &a);
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+		ReThrowError(error);
+	zdu_look(&who_writes, (ZduArg[]) {zdu_datum(ObjectIdGetDatum(a.waits_for), false)});
+	r = zdu_reader();
+	if (zdu_next_row(&r))
+	{
+		who = zdu_read_text(&r);
+		pid = zdu_read_text(&r);
+	}
+	name = get_rel_name(a.waits_for);
+	ereport(ERROR,
+			(errcode(ERRCODE_ZDU_REFUSED),
+			 errmsg("%s", primary),
+			 errdetail("M1: protected table \"%s\" was being written to by %s; waited %g s.", name != NULL ? name : "",
+					   who != NULL ? who : "somebody who has left since", a.seconds),
+			 pid != NULL ? errhint("SELECT * FROM pg_stat_activity WHERE pid = %s", pid) :
+			 who != NULL ? errhint("SELECT * FROM pg_prepared_xacts") : errhint("Try it again.")));
+}
+
+static bool
+is_wanted(const TriggerRow *t, const char *how, bool partition)
+{
+	return trigger_is_for(t, how) && !(t->cloned && partition);
+}
+
+static void
+make_trigger(const TriggerRow *row, const char *table, const char *cluster, const char *how)
+{
+	zdu_utility(psprintf("CREATE TRIGGER %s %s EXECUTE FUNCTION pg_catalog.zdu_protect_write('%s', '%s')",
+						 row->name, psprintf(row->when, table), cluster, how));
+}
+
+/* Makes the triggers that a table or a partition lacks. */
+static void
+cover(Oid relid, bool partition, const char *cluster, const char *how)
+{
+	ZduTable   *t = zdu_table_load(relid);
+
+	for (int i = 0; t != NULL && i < lengthof(triggers); i++)
+		if (is_wanted(&triggers[i], how, partition) && !OidIsValid(get_trigger_oid(relid, triggers[i].name, true)))
+			make_trigger(&triggers[i], t->name, cluster, how);
+}
+
+/* The same for a table with all of its partitions. */
+static void
+cover_all(Oid relid, const char *cluster, const char *how)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+		cover(lfirst_oid(cell), lfirst_oid(cell) != relid, cluster, how);
+}
+
+static void
+uncover_all(Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		ZduTable   *t = zdu_table_load(lfirst_oid(cell));
+
+		for (int i = 0; t != NULL && i < lengthof(triggers); i++)
+			if (!(triggers[i].cloned && t->relid != relid))
+				zdu_utility(psprintf("DROP TRIGGER IF EXISTS %s ON %s", triggers[i].name, t->name));
+	}
+}
+
+void
+zdu_protect_lock(ZduCall *call, const char *cluster)
+{
+	ZduFacts   *f = zdu_facts_load(cluster);
+	List	   *tables = NIL;
+	List	   *hows = NIL;
+	List	   *relations = NIL;
+	ZduReader	r;
+	ListCell   *cell;
+	ListCell   *how;
+
+	if (f == NULL)
+		zdu_no_such_cluster(cluster);
+	zdu_require_owner(call->session.caller, call->function, f);
+	/* An upgrade that cannot begin now keeps nobody from writing. */
+	if (f->upgrade_id != 0 || f->state != CLUSTER_STABLE)
+		return;
+	zdu_look_latest(&tables_to_lock, (ZduArg[]) {zdu_text(cluster)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		tables = lappend_oid(tables, (Oid) zdu_read_int8(&r));
+		hows = lappend(hows, zdu_read_text(&r));
+	}
+	foreach(cell, tables)
+		relations = list_concat_unique_oid(relations, whole_table(lfirst_oid(cell)));
+	list_sort(relations, list_oid_cmp);
+	lock_or_refuse(cluster, relations, psprintf("cannot begin the upgrade of cluster \"%s\"", cluster));
+	/* Partitions that came since zdu_protect are not yet guarded against TRUNCATE. */
+	forboth(cell, tables, how, hows)
+		cover_all(lfirst_oid(cell), cluster, lfirst(how));
+}
+
+static void
+refuse_table(const ZduTable *t, int code, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(code),
+			 errmsg("cannot protect table %s", t->name),
+			 errdetail("%s.", detail),
+			 errhint("%s", hint)));
+}
+
+/* What a table must be like. */
+static void
+check_table(const ZduTable *t, const char *how, Oid caller)
+{
+	if (t->foreign || (t->kind != RELKIND_RELATION && t->kind != RELKIND_PARTITIONED_TABLE))
+		refuse_table(t, ERRCODE_WRONG_OBJECT_TYPE, "M1: it is no table of an application", "SELECT relation FROM zdu.protected_table");
+	if (!has_privs_of_role(caller, t->owner))
+		refuse_table(t, ERRCODE_INSUFFICIENT_PRIVILEGE, psprintf("L22: role \"%s\" does not own it", GetUserNameFromId(caller, true)),
+					 psprintf("SET ROLE %s", quote_identifier(GetUserNameFromId(t->owner, true))));
+	if (t->kind == RELKIND_RELATION && has_subclass(t->relid))
+		refuse_table(t, ERRCODE_FEATURE_NOT_SUPPORTED, "M1: others inherit from it, and are not partitions of it", "SELECT usage FROM zdu.help WHERE name = 'zdu_protect'");
+	if (strcmp(how, "delta") == 0 && t->key_match == NULL)
+		refuse_table(t, ERRCODE_INVALID_PARAMETER_VALUE, "M5: it has no primary key, so that a change could not be taken back",
+					 psprintf("ALTER TABLE %s ADD PRIMARY KEY (...)", t->name));
+}
+
+/*
+ * Begins a call about a table.  The lock on the table comes before that on a
+ * cluster, so the cluster is only looked at: there is nothing to decide.
+ */
+static ZduTable *
+begin_call(ZduCall *call, const char *function, const char *cluster, FunctionCallInfo fcinfo)
+{
+	Oid			relid = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
+	ZduFacts   *f;
+	ZduTable   *t;
+
+	if (PG_ARGISNULL(1))
+		(void) zdu_arg_required(fcinfo, 1, "relation");
+	zdu_call_begin(call, function, NULL);
+	call->cluster = cluster;
+	f = zdu_facts_load(cluster);
+	if (f == NULL)
+		zdu_no_such_cluster(cluster);
+	zdu_require_owner(call->session.caller, function, f);
+	t = zdu_table_load(relid);
+	if (t == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errdetail("M1: nothing was changed."),
+				 errhint("SELECT relation FROM zdu.protected_table")));
+	return t;
+}
+
+/* Returns how a table is protected ("" by the policy's way), or NULL; ERROR if it is for another cluster. */
+static const char *
+protected_how(const ZduTable *t, const char *cluster)
+{
+	ZduReader	r;
+	char	   *of;
+	char	   *how;
+
+	zdu_look_latest(&protection, (ZduArg[]) {zdu_datum(ObjectIdGetDatum(t->relid), false)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return NULL;
+	of = zdu_read_text(&r);
+	how = zdu_read_text(&r);
+	if (strcmp(of, cluster) != 0)
+		refuse_table(t, ERRCODE_DUPLICATE_OBJECT, psprintf("M1: it is protected for cluster \"%s\"", of),
+					 psprintf("SELECT zdu_unprotect('%s', '%s')", of, t->name));
+	return how != NULL ? how : "";
+}
+
+static void
+check_kin(const ZduTable *t, const char *cluster)
+{
+	ZduReader	r;
+
+	zdu_look_latest(&kin_protected, (ZduArg[]) {zdu_datum(ObjectIdGetDatum(t->relid), false)});
+	r = zdu_reader();
+	if (zdu_next_row(&r))
+	{
+		char	   *kin = zdu_read_text(&r);
+
+		refuse_table(t, ERRCODE_DUPLICATE_OBJECT, psprintf("M1: it is part of a partitioned table with %s, which is protected", kin),
+					 psprintf("SELECT zdu_unprotect('%s', '%s')", cluster, kin));
+	}
+}
+
+/* Refuses a way that there is not. */
+static void
+check_way(const char *how)
+{
+	for (int i = 0; i < lengthof(ways); i++)
+		if (strcmp(how, ways[i]) == 0)
+			return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" is no way to protect a table", how),
+			 errdetail("M1: refuse, delta, spool and NULL (as the policy says) are."),
+			 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_protect'")));
+}
 
 Datum
-zdu_refuse_update(PG_FUNCTION_ARGS)
+zdu_protect(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	bool		deletes;
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	const char *how = zdu_arg_text(fcinfo, 2);
+	const char *result = "protected";
+	const char *was;
+	double		seconds;
+	ZduCall		call;
+	ZduTable   *t;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "zdu_refuse_update is not called as a trigger");
-	deletes = TRIGGER_FIRED_BY_DELETE(trigger->tg_event);
-	if (!zdu_is_writing())
+	if (how != NULL)
+		check_way(how);
+	t = begin_call(&call, "zdu_protect", cluster, fcinfo);
+	check_table(t, how != NULL ? how : read_policy(cluster, &seconds), call.session.caller);
+	check_kin(t, cluster);
+	how = how != NULL ? how : "";
+	was = protected_how(t, cluster);
+	if (was != NULL)
+		result = strcmp(was, how) == 0 ? "unchanged" : "changed";
+	lock_or_refuse(cluster, whole_table(t->relid), psprintf("cannot protect table %s", t->name));
+	if (strcmp(result, "changed") == 0)
+		uncover_all(t->relid);
+	cover_all(t->relid, cluster, how);
+	if (strcmp(result, "unchanged") != 0)
+		zdu_event_note(NULL, "protect", was, how[0] != '\0' ? how : "as the policy says", strcmp(how, "spool") == 0 ? "M3" : "M1", t->name);
+	zdu_call_end(&call);
+	PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+Datum
+zdu_unprotect(PG_FUNCTION_ARGS)
+{
+	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	char	   *reason = zdu_arg_text(fcinfo, 2);
+	const char *was;
+	ZduCall		call;
+	ZduTable   *t;
+
+	t = begin_call(&call, "zdu_unprotect", cluster, fcinfo);
+	check_table(t, "", call.session.caller);
+	was = protected_how(t, cluster);
+	if (was == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rows of zdu.%s cannot be %s by hand", RelationGetRelationName(trigger->tg_relation), deletes ? "deleted" : "changed"),
-				 errdetail("N1: what zdu observed is changed by its functions, which lock the cluster first."),
-				 errhint("SELECT name, usage FROM zdu.help; the audited way out is zdu_force_state()")));
-	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
-		return PointerGetDatum(NULL);
-	return PointerGetDatum(deletes ? trigger->tg_trigtuple : trigger->tg_newtuple);
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table %s is not protected", t->name),
+				 errdetail("M1: nothing was changed."),
+				 errhint("SELECT relation FROM zdu.protected_table WHERE cluster = '%s'", cluster)));
+	uncover_all(t->relid);
+	zdu_event_note(NULL, "protect", was[0] != '\0' ? was : "as the policy says", NULL, "M1", reason != NULL ? psprintf("%s: %s", t->name, reason) : t->name);
+	zdu_call_end(&call);
+	PG_RETURN_TEXT_P(cstring_to_text("unprotected"));
 }

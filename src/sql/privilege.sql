@@ -47,6 +47,9 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_set_feature', '{admin,operator}', true),
 	('zdu_drop_feature', '{admin,operator}', true),
 	('zdu_feature', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_protect', '{admin,operator}', true),
+	('zdu_unprotect', '{admin,operator}', true),
+	('zdu_revert', '{admin,operator}', true),
 	('zdu_grant', '{admin}', false),
 	('zdu_revoke', '{admin}', false),
 	('zdu_prune', '{admin}', false),
@@ -73,6 +76,8 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.runbook', '{viewer,operator,approver,admin}', false),
 	('zdu.budget', '{viewer,operator,approver,admin}', false),
 	('zdu.feature_status', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu.protected_table', '{viewer,operator,approver,admin}', false),
+	('zdu.delta', '{operator,admin}', false),
 	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 
 CREATE VIEW zdu.help AS

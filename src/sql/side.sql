@@ -68,3 +68,116 @@ RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'zdu_feature';
 COMMENT ON FUNCTION zdu_feature(text,text) IS 'Is the feature on (S4)? The same for every node; one row is read by key. One that is not known is off. A node that beats gets all that are on as features of zdu_heartbeat. Errors: 42704 unknown cluster.';
+
+CREATE FUNCTION zdu_protect_write()
+RETURNS trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_protect_write';
+COMMENT ON FUNCTION zdu_protect_write() IS 'The trigger of protected tables, made by zdu_protect: arguments are the cluster and the way (empty: as the policy says).';
+
+CREATE VIEW zdu.protected_table AS
+SELECT DISTINCT
+	a.args[1] AS cluster,
+	t.tgrelid::regclass AS relation,
+	nullif(a.args[2], '') AS how,
+	t.tgenabled IN ('O', 'A') AS in_force
+FROM pg_trigger t
+CROSS JOIN LATERAL (SELECT string_to_array(encode(t.tgargs, 'escape'), '\000')) AS a (args)
+-- Partitions have the trigger of their parent.
+WHERE t.tgfoid = 'pg_catalog.zdu_protect_write'::regproc AND t.tgparentid = 0 AND t.tgtype & 1 = 1;
+COMMENT ON VIEW zdu.protected_table IS 'Tables of applications that zdu_protect has put triggers on; their triggers are the record (M1, M3, M5)';
+COMMENT ON COLUMN zdu.protected_table.cluster IS 'the cluster whose upgrades matter';
+COMMENT ON COLUMN zdu.protected_table.relation IS 'the table, with its partitions';
+COMMENT ON COLUMN zdu.protected_table.how IS 'what becomes of writes in upgrade mode: refuse, delta or spool; NULL: as the policy''s config_lock says';
+COMMENT ON COLUMN zdu.protected_table.in_force IS 'false: somebody has disabled the trigger';
+
+CREATE FUNCTION zdu_protect(
+	cluster text,
+	relation regclass,
+	how text DEFAULT NULL
+)
+RETURNS text
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_protect';
+COMMENT ON FUNCTION zdu_protect(text,regclass,text) IS 'Protect a table, with its partitions, while the cluster is in upgrade mode. how: refuse (writes fail with "cluster is in upgrade mode", M1), delta (they are recorded in zdu.delta and can be taken back, M5); NULL: as the config_lock of the policy says. Reads go on. You must own the table. Waits for open writers, at most lock_timeout, or the policy''s max_block. Returns protected, changed or unchanged. Errors: 42704, 42501, 42809 not a table, 42710 protected for another cluster, 22023 unknown way or no primary key, ZD002 a writer stays.';
+
+CREATE FUNCTION zdu_unprotect(
+	cluster text,
+	relation regclass,
+	reason text DEFAULT NULL
+)
+RETURNS text
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_unprotect';
+COMMENT ON FUNCTION zdu_unprotect(text,regclass,text) IS 'Take a table''s protection away, also in upgrade mode; the log keeps who did and why. You must own the table. Returns unprotected. Errors: 42704 it is not protected, 42501.';
+
+CREATE TABLE zdu.delta_row
+(
+	delta_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	upgrade_id bigint,
+	relation regclass NOT NULL,
+	at timestamptz NOT NULL,
+	caller text NOT NULL,
+	session_role text NOT NULL DEFAULT session_user,
+	action text NOT NULL,
+	key jsonb NOT NULL,
+	old jsonb,
+	new jsonb,
+	reverted_at timestamptz,
+	reverted_by text,
+	CONSTRAINT delta_row_pkey PRIMARY KEY (delta_id),
+	CONSTRAINT delta_row_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT delta_row_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
+	CONSTRAINT delta_row_action_check CHECK (action IN ('INSERT', 'UPDATE', 'DELETE'))
+);
+CREATE INDEX delta_row_upgrade_idx ON zdu.delta_row (upgrade_id);
+COMMENT ON TABLE zdu.delta_row IS 'Writes to protected tables in upgrade mode (M5); read them in zdu.delta. Pruned with their upgrade';
+COMMENT ON COLUMN zdu.delta_row.delta_id IS 'key, in order of writing for one row of a table';
+COMMENT ON COLUMN zdu.delta_row.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.delta_row.upgrade_id IS 'the upgrade';
+COMMENT ON COLUMN zdu.delta_row.relation IS 'the table; for a partition the partitioned table';
+COMMENT ON COLUMN zdu.delta_row.at IS 'when it was written';
+COMMENT ON COLUMN zdu.delta_row.caller IS 'the role that wrote';
+COMMENT ON COLUMN zdu.delta_row.session_role IS 'the session_user';
+COMMENT ON COLUMN zdu.delta_row.action IS 'INSERT, UPDATE or DELETE';
+COMMENT ON COLUMN zdu.delta_row.key IS 'the primary key: the new one, of a row deleted the old one';
+COMMENT ON COLUMN zdu.delta_row.old IS 'the row before; NULL: inserted';
+COMMENT ON COLUMN zdu.delta_row.new IS 'the row after; NULL: deleted';
+COMMENT ON COLUMN zdu.delta_row.reverted_at IS 'when it was taken back; NULL: it was not';
+COMMENT ON COLUMN zdu.delta_row.reverted_by IS 'by which role';
+
+-- What is in a table is for those who may read the table.
+CREATE VIEW zdu.delta AS
+SELECT
+	d.delta_id AS delta, c.name AS cluster, d.upgrade_id, d.relation, d.at, d.caller, d.session_role, d.action,
+	CASE WHEN m.may THEN d.key END AS key, CASE WHEN m.may THEN d.old END AS old, CASE WHEN m.may THEN d.new END AS new,
+	d.reverted_at, d.reverted_by
+FROM zdu.delta_row d
+JOIN zdu.cluster c ON c.cluster_id = d.cluster_id
+CROSS JOIN LATERAL (SELECT has_table_privilege(d.relation, 'SELECT') AND NOT row_security_active(d.relation)) AS m (may)
+ORDER BY d.delta_id;
+COMMENT ON VIEW zdu.delta IS 'What was written to protected tables in upgrade mode, oldest first (M5); key, old and new show to those who may read the table. zdu_revert takes it back';
+COMMENT ON COLUMN zdu.delta.delta IS 'what zdu_revert takes';
+COMMENT ON COLUMN zdu.delta.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.delta.upgrade_id IS 'the upgrade';
+COMMENT ON COLUMN zdu.delta.relation IS 'the table; for a partition the partitioned table';
+COMMENT ON COLUMN zdu.delta.at IS 'when it was written';
+COMMENT ON COLUMN zdu.delta.caller IS 'the role that wrote';
+COMMENT ON COLUMN zdu.delta.session_role IS 'the session_user';
+COMMENT ON COLUMN zdu.delta.action IS 'INSERT, UPDATE or DELETE';
+COMMENT ON COLUMN zdu.delta.key IS 'the primary key';
+COMMENT ON COLUMN zdu.delta.old IS 'the row before; NULL: inserted';
+COMMENT ON COLUMN zdu.delta.new IS 'the row after; NULL: deleted';
+COMMENT ON COLUMN zdu.delta.reverted_at IS 'when it was taken back; NULL: it was not';
+COMMENT ON COLUMN zdu.delta.reverted_by IS 'by which role';
+
+CREATE FUNCTION zdu_revert(
+	cluster text,
+	deltas bigint[],
+	reason text DEFAULT NULL
+)
+RETURNS integer
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_revert';
+COMMENT ON FUNCTION zdu_revert(text,bigint[],text) IS 'Take back what was written to protected tables (zdu.delta), newest first, with your own rights on them: all of it, or nothing when a row is no longer as it was left. In upgrade mode the way back is recorded as a delta itself. Returns how many. Errors: 42704 unknown delta, ZD002 changed since, 42501.';

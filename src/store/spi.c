@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -17,6 +18,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /*
@@ -31,7 +34,8 @@ static bool writing = false;
 static ZduSession *current = NULL;	/* of the innermost call; good between enter and leave */
 
 static Oid	owner_of_zdu(void);
-static uint64 run(ZduQuery *q, const ZduArg *args, bool read_only);
+static uint64 run(ZduQuery *q, const ZduArg *args, bool read_only, Snapshot snapshot);
+static uint64 execute_as(Oid role, const char *statement, int nargs, const Oid *argtypes, const ZduArg *args);
 
 void
 zdu_enter(ZduSession *session)
@@ -94,21 +98,29 @@ owner_of_zdu(void)
 uint64
 zdu_run(ZduQuery *q, const ZduArg *args)
 {
-	return run(q, args, current->only_looks);
+	return run(q, args, current->only_looks, InvalidSnapshot);
 }
 
 uint64
 zdu_look(ZduQuery *q, const ZduArg *args)
 {
-	return run(q, args, true);
+	return run(q, args, true, InvalidSnapshot);
 }
 
+uint64
+zdu_look_latest(ZduQuery *q, const ZduArg *args)
+{
+	return run(q, args, true, GetLatestSnapshot());
+}
+
+/* snapshot: InvalidSnapshot leaves it to SPI. */
 static uint64
-run(ZduQuery *q, const ZduArg *args, bool read_only)
+run(ZduQuery *q, const ZduArg *args, bool read_only, Snapshot snapshot)
 {
 	Datum		values[ZDU_MAX_ARGS];
 	char		nulls[ZDU_MAX_ARGS];
 	bool		was_writing = writing;
+	ZduSession *was_current = current;
 	bool		was_on[lengthof(by_key_without)];
 	MemoryContext caller_memory = CurrentMemoryContext;
 	volatile int rc = 0;
@@ -135,11 +147,16 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 		writing = true;
 		for (int i = 0; i < lengthof(by_key_without); i++)
 			*by_key_without[i] = false;
-		rc = SPI_execute_plan(q->plan, values, nulls, read_only, 0);
+		if (snapshot == InvalidSnapshot)
+			rc = SPI_execute_plan(q->plan, values, nulls, read_only, 0);
+		else
+			rc = SPI_execute_snapshot(q->plan, values, nulls, snapshot, InvalidSnapshot, read_only, false, 0);
 	}
 	PG_FINALLY();
 	{
 		writing = was_writing;
+		/* Somebody's trigger may have called zdu and caught its error. */
+		current = was_current;
 		for (int i = 0; i < lengthof(by_key_without); i++)
 			*by_key_without[i] = was_on[i];
 	}
@@ -149,6 +166,79 @@ run(ZduQuery *q, const ZduArg *args, bool read_only)
 	if (rc < 0)
 		elog(ERROR, "could not run \"%s\": %s", q->text, SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+uint64
+zdu_run_as(Oid role, const char *statement, int nargs, const Oid *argtypes, const ZduArg *args)
+{
+	Oid			user;
+	int			context;
+	int			guc_level = NewGUCNestLevel();
+	ZduSession *was_current = current;
+	uint64		rows;
+
+	/* What is read back must be what was written, whatever the caller likes to see. */
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&user, &context);
+	/* An ERROR undoes this by itself, also one that zdu_attempt() catches. */
+	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	rows = execute_as(role, statement, nargs, argtypes, args);
+	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, guc_level);
+	current = was_current;
+	return rows;
+}
+
+static uint64
+execute_as(Oid role, const char *statement, int nargs, const Oid *argtypes, const ZduArg *args)
+{
+	Datum		values[ZDU_MAX_ARGS];
+	char		nulls[ZDU_MAX_ARGS];
+	MemoryContext caller_memory = CurrentMemoryContext;
+	int			rc;
+
+	for (int i = 0; i < nargs; i++)
+	{
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+	rc = SPI_execute_with_args(statement, nargs, unconstify(Oid *, argtypes), values, nulls, false, 0);
+	MemoryContextSwitchTo(caller_memory);
+	if (rc < 0)
+		elog(ERROR, "could not run \"%s\" as role %u: %s", statement, role, SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+ErrorData *
+zdu_attempt(void (*call) (void *arg), void *arg)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ZduSession *was_current = current;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(memory);
+	PG_TRY();
+	{
+		call(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(memory);
+	CurrentResourceOwner = owner;
+	current = was_current;
+	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	return error;
 }
 
 void

@@ -67,6 +67,25 @@ extern uint64 zdu_run(ZduQuery *q, const ZduArg *args);
 /* The same, but sees and changes nothing newer than the calling statement. */
 extern uint64 zdu_look(ZduQuery *q, const ZduArg *args);
 
+/*
+ * The same, but sees all that is committed by now, also in a transaction whose
+ * snapshot is older (M1).
+ */
+extern uint64 zdu_look_latest(ZduQuery *q, const ZduArg *args);
+
+/*
+ * Runs a statement about a table that is not zdu's with the rights of `role`,
+ * in a restricted context: code of others may run in it.  Names in it must be
+ * qualified and quoted.  Returns the number of rows.
+ */
+extern uint64 zdu_run_as(Oid role, const char *statement, int nargs, const Oid *argtypes, const ZduArg *args);
+
+/*
+ * Calls in a subtransaction.  Returns NULL, or the error when there was one;
+ * then nothing of the call is left.  Being cancelled or shut down is passed on.
+ */
+extern ErrorData *zdu_attempt(void (*call) (void *arg), void *arg);
+
 /* Runs a utility statement, which takes no parameters; names in it must be quoted. */
 extern void zdu_utility(const char *statement);
 
