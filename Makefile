@@ -64,6 +64,7 @@ STORE_OBJS = \
 	src/store/runbook_check.o \
 	src/store/soft.o \
 	src/store/spi.o \
+	src/store/standing.o \
 	src/store/step.o \
 	src/store/vars.o \
 	src/store/watch.o \

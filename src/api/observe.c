@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "store/event.h"
 #include "store/node.h"
+#include "store/standing.h"
 #include "store/vars.h"
 #include "store/watch.h"
 #include "utils/builtins.h"
@@ -124,13 +125,20 @@ guard_saw(ZduFacts *f, const ZduWatchState *w)
 		zdu_upgrade_hold(f, "S6", psprintf("%s failed", w->name));
 }
 
+static void
+schema_saw(ZduFacts *f, const ZduWatchState *w)
+{
+	zdu_schema_saw(f, w->id);
+}
+
 /* What follows from a look, by the kind of watch. */
 static const struct
 {
 	const char *kind;
 	void		(*saw) (ZduFacts *f, const ZduWatchState *w);
 }			watch_kinds[] = {
-	{"guard", guard_saw}
+	{"guard", guard_saw},
+	{"schema", schema_saw}
 };
 
 void

@@ -182,6 +182,10 @@ check_step(ZduCall *call, ZduBegin *b)
 	if (behind != NULL)
 		no(b, ERRCODE_ZDU_REFUSED, "V3", psprintf("a node is at %s, the latest patch of its minor is %s", behind, latest),
 		   psprintf("SELECT node, version FROM zdu.node_status WHERE cluster = '%s'", f->name));
+	else if (f->require_latest_patch && f->schema_version != NULL && zdu_version_step(f->schema_version, f->version) == ZDU_STEP_PATCH &&
+			 zdu_version_step(f->version, b->target) > ZDU_STEP_PATCH)
+		no(b, ERRCODE_ZDU_REFUSED, "V3", psprintf("the schema is at %s, the nodes are at %s", f->schema_version, f->version),
+		   psprintf("SELECT schema_version FROM zdu.cluster WHERE name = '%s'", f->name));
 }
 
 /* V9: what the release needs of other products. */

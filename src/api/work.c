@@ -21,6 +21,7 @@
 #include "store/instance.h"
 #include "store/queue.h"
 #include "store/report.h"
+#include "store/standing.h"
 #include "store/worker.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -413,6 +414,7 @@ decide(Exchange *x)
 	{
 		sweep_steps(f);
 		zdu_reassert_detached(f, runbook_of(x));
+		zdu_standing_keep(f, runbook_of(x));
 	}
 	/* D12: what was seen just now counts before anything more is taken. */
 	if (swept || x->nmatches > 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/plan.h"
+#include "core/version.h"
 
 #define lengthof_table(t) ((int) (sizeof(t) / sizeof((t)[0])))
 
@@ -17,6 +18,7 @@ static void not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void schema_ready(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
@@ -36,6 +38,7 @@ static const PredicateRow predicates[ZDU_PREDICATES] = {
 	{"not_held", "D11", false, false, not_held},
 	{"failures_left", "D11", false, false, failures_left},
 	{"prepared", "D8", false, false, prepared},
+	{"schema_ready", "S1", false, false, schema_ready},
 	{"not_between_states", "N2", false, true, not_between},
 	{"budget", "D10", true, false, budget},
 	{"keeps_last_node", "D14", true, true, keeps_last_node}
@@ -153,6 +156,41 @@ prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 	zdu_say(v->observed, "%s", f->prepared ? "done" : "the preparation is not done");
 	if (!f->prepared)
 		zdu_say(v->hint, "SELECT * FROM zdu_log('%s')", f->name);
+}
+
+/*
+ * A library may run on a newer schema, not on an older one.  Patches leave the
+ * schema as it is: minor versions are compared.  Where the schema comes after
+ * the nodes, or nobody says how it is seen, there is nothing to compare.
+ */
+bool
+zdu_decide_schema_ready(const ZduFacts *f)
+{
+	ZduVersionStep step;
+
+	if (!f->schema_watched || f->run == RUN_ROLLING_BACK || f->target == NULL || strcmp(f->schema_phase, "post") == 0)
+		return true;
+	if (f->schema_version == NULL)
+		return false;
+	step = zdu_version_step(f->schema_version, f->target);
+	return step == ZDU_STEP_SAME || step == ZDU_STEP_PATCH || step == ZDU_STEP_DOWNGRADE;
+}
+
+static void
+schema_ready(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	(void) c;
+	zdu_answer(v, zdu_decide_schema_ready(f));
+	if (!f->schema_watched)
+		zdu_say(v->observed, "no schema is watched");
+	else if (f->schema_version == NULL)
+		zdu_say(v->observed, "the version of the schema is not yet seen");
+	else
+		zdu_say(v->observed, "the schema is at %s", f->schema_version);
+	if (v->answer == ANSWER_YES)
+		return;
+	zdu_say(v->allowed, "at least that of %s", f->target);
+	zdu_say(v->hint, "SELECT * FROM zdu_log('%s')", f->name);
 }
 
 /* N2: STARTING does not count as there, TERMINATING not as gone. */

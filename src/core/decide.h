@@ -28,6 +28,8 @@ typedef struct ZduFacts
 	ZduClusterState state;
 	const char *original;
 	const char *target;
+	const char *schema_version; /* NULL: not seen */
+	bool		schema_watched; /* the runbook says how it is seen */
 	double		listened;
 	int64_t		swept_at;		/* a timestamp of the server's */
 	bool		work_waits;
@@ -39,6 +41,7 @@ typedef struct ZduFacts
 	const char *rollback;
 	const char *repeat_begin;
 	const char *offline_at_end;
+	const char *schema_phase;
 	const char *version_step;
 	const char *min_version;	/* NULL: any */
 	bool		require_latest_patch;
@@ -107,7 +110,7 @@ typedef struct ZduCandidate
  * predicate's answer, in order of importance, and returns how many; *allowed
  * says whether all are yes.  candidate NULL: only what does not depend on the node.
  */
-#define ZDU_PREDICATES 8
+#define ZDU_PREDICATES 9
 extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
 
 /*
@@ -120,6 +123,9 @@ extern int	zdu_decide_detach(const ZduFacts *f, const ZduCandidate *candidate, Z
  * describes a node that stands in the way, or is NULL.
  */
 extern void zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *verdict);
+
+/* Is the schema new enough for the target's library (S1)? */
+extern bool zdu_decide_schema_ready(const ZduFacts *f);
 
 /* Returns how many more nodes the budget has room for, at least 0. */
 extern int	zdu_decide_room(const ZduFacts *f);

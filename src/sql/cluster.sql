@@ -40,6 +40,7 @@ CREATE TABLE zdu.cluster
 	state_since timestamptz NOT NULL DEFAULT clock_timestamp(),
 	original zdu_version,
 	target zdu_version,
+	schema_version zdu_version,
 	serial bigint NOT NULL DEFAULT 0,
 	listened double precision NOT NULL DEFAULT 0,
 	swept_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -66,6 +67,7 @@ COMMENT ON COLUMN zdu.cluster.state IS 'state of zdu_transitions(), machine clus
 COMMENT ON COLUMN zdu.cluster.state_since IS 'when it came into this state';
 COMMENT ON COLUMN zdu.cluster.original IS 'version at zdu_begin, never recomputed (L17); NULL outside upgrade mode';
 COMMENT ON COLUMN zdu.cluster.target IS 'where the upgrade goes; NULL outside upgrade mode, or not yet known (manual)';
+COMMENT ON COLUMN zdu.cluster.schema_version IS 'version of the schema as the runbook''s schema look saw it, the highest that is there (S2); NULL: not seen';
 COMMENT ON COLUMN zdu.cluster.serial IS 'bumped by every decision: a REPEATABLE READ caller gets 40001';
 COMMENT ON COLUMN zdu.cluster.listened IS 'seconds that somebody listened: deadlines count in these, so that an outage of the control plane ends nothing (N4)';
 COMMENT ON COLUMN zdu.cluster.swept_at IS 'when listened was last added to';

@@ -3,8 +3,8 @@
 CREATE VIEW zdu.cluster_facts AS
 SELECT
 	c.cluster_id, c.name, c.product, c.owner, c.policy, c.runbook, c.vars,
-	c.version, c.state, c.state_since, c.original, c.target, c.serial, c.listened, c.swept_at, c.work_waits,
-	p.early_end, p.second_person, p.cancel, p.rollback, p.repeat_begin, p.offline_at_end, p.version_step, p.min_version,
+	c.version, c.state, c.state_since, c.original, c.target, c.schema_version, c.serial, c.listened, c.swept_at, c.work_waits,
+	p.early_end, p.second_person, p.cancel, p.rollback, p.repeat_begin, p.offline_at_end, p.schema_phase, p.version_step, p.min_version,
 	p.require_latest_patch, p.max_versions, p.max_unavailable, p.drain_on_timeout, p.order_by, p.finalize, p.on_failure,
 	extract(epoch FROM p.heartbeat_ttl)::double precision AS heartbeat_ttl,
 	extract(epoch FROM p.start_timeout)::double precision AS start_timeout,
@@ -17,6 +17,7 @@ SELECT
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
+	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
 	EXISTS (SELECT FROM zdu.step o WHERE o.cluster_id = c.cluster_id AND o.state IN ('pending', 'running', 'unknown')) AS steps_open,
 	t.*,
 	n.*
@@ -194,6 +195,7 @@ $$;
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
+COMMENT ON COLUMN zdu.cluster_facts.schema_watched IS 'the runbook says how the schema''s version is seen';
 COMMENT ON COLUMN zdu.cluster_facts.mark IS 'which database was adopted last; NULL: none yet';
 COMMENT ON COLUMN zdu.cluster_facts.steps_open IS 'something is in flight, or waits to be';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';

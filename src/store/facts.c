@@ -12,8 +12,8 @@
 #include "zdu.h"
 
 #define FACTS_COLUMNS \
-	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, listened, swept_at, work_waits, " \
-	"early_end, cancel, rollback, repeat_begin, offline_at_end, version_step, min_version, require_latest_patch, max_versions, max_unavailable, " \
+	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, schema_watched, listened, swept_at, work_waits, " \
+	"early_end, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, max_unavailable, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
@@ -80,6 +80,7 @@ read_policy(ZduFacts *f, ZduReader *r)
 	f->rollback = zdu_read_text(r);
 	f->repeat_begin = zdu_read_text(r);
 	f->offline_at_end = zdu_read_text(r);
+	f->schema_phase = zdu_read_text(r);
 	f->version_step = zdu_read_text(r);
 	f->min_version = zdu_read_text(r);
 	f->require_latest_patch = zdu_read_bool(r);
@@ -168,6 +169,8 @@ read_facts(void)
 	f->state = (ZduClusterState) read_state(&r, ZDU_CLUSTER);
 	f->original = zdu_read_text(&r);
 	f->target = zdu_read_text(&r);
+	f->schema_version = zdu_read_text(&r);
+	f->schema_watched = zdu_read_bool(&r);
 	f->listened = zdu_read_float8(&r, 0);
 	f->swept_at = zdu_read_int8(&r);
 	f->work_waits = zdu_read_bool(&r);

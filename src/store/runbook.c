@@ -306,19 +306,34 @@ make_undo(const ZduFacts *f, JsonbContainer *task, Jsonb *vars, char **error)
 	return s;
 }
 
-List *
-zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error)
+/*
+ * Does a task of a list run in this phase?  One that changes the schema goes
+ * where the policy says, whichever list it stands in (S1).
+ */
+static bool
+runs_in(const ZduFacts *f, JsonbContainer *task, bool in_before, ZduPhase phase)
 {
-	JsonbValue *tasks = zdu_get(&rb->document->root, phase == PHASE_AFTER ? "after" : "before");
-	Jsonb	   *vars = zdu_vars_load(f, 0);
-	List	   *steps = NIL;
+	bool		first = in_before;
+
+	if (zdu_get_flag(task, "schema") && strcmp(f->schema_phase, "none") != 0)
+		first = strcmp(f->schema_phase, "pre") == 0;
+	/* What runs at the end prepared nothing. */
+	if (phase == PHASE_UNDO)
+		return first && in_before;
+	return first == (phase == PHASE_BEFORE);
+}
+
+/* Adds the steps that one list of tasks has for a phase. */
+static List *
+add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list, ZduPhase phase, Jsonb *vars, char **error)
+{
+	JsonbValue *tasks = zdu_get(&rb->document->root, list);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	e;
 
-	*error = NULL;
 	if (tasks == NULL)
-		return NIL;
+		return steps;
 	it = JsonbIteratorInit(tasks->val.binary.data);
 	while ((token = JsonbIteratorNext(&it, &e, true)) != WJB_DONE)
 	{
@@ -328,6 +343,8 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 		if (token != WJB_ELEM)
 			continue;
 		task = e.val.binary.data;
+		if (!runs_in(f, task, strcmp(list, "before") == 0, phase))
+			continue;
 		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, NULL, error);
 		if (*error != NULL)
 			return NIL;
@@ -337,6 +354,19 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 		steps = phase == PHASE_UNDO ? lcons(s, steps) : lappend(steps, s);
 	}
 	return steps;
+}
+
+List *
+zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error)
+{
+	Jsonb	   *vars = zdu_vars_load(f, 0);
+	List	   *steps = NIL;
+
+	*error = NULL;
+	steps = add_tasks(steps, rb, f, "before", phase, vars, error);
+	if (*error == NULL)
+		steps = add_tasks(steps, rb, f, "after", phase, vars, error);
+	return *error == NULL ? steps : NIL;
 }
 
 Jsonb *

@@ -21,6 +21,7 @@
 #define AT_OBSERVE 0x10
 #define AT_GUARD 0x20
 #define AT_TASK 0x40			/* before and after, besides AT_PHASE */
+#define AT_SCHEMA 0x80
 
 typedef enum KeyKind
 {
@@ -42,6 +43,7 @@ typedef enum KeyKind
 	KEY_SPEC,
 	KEY_UNDO,
 	KEY_OBSERVE,
+	KEY_SCHEMA,
 	KEY_PHASES,
 	KEY_PHASE,
 	KEY_TASKS,
@@ -63,6 +65,7 @@ static const KeyRow keys[] = {
 	{"before", AT_DOCUMENT, KEY_TASKS, NULL},
 	{"node", AT_DOCUMENT, KEY_PHASES, NULL},
 	{"guard", AT_DOCUMENT, KEY_GUARDS, NULL},
+	{"schema", AT_DOCUMENT, KEY_SCHEMA, NULL},
 	{"after", AT_DOCUMENT, KEY_TASKS, NULL},
 	{"comment", AT_DOCUMENT | AT_SPEC, KEY_TEXT, NULL},
 	{"isolate", AT_NODE, KEY_PHASE, NULL},
@@ -93,17 +96,18 @@ static const KeyRow keys[] = {
 	{"probe", AT_PHASE, KEY_SPEC, NULL},
 	{"only", AT_PHASE, KEY_ONLY, NULL},
 	{"for", AT_PHASE, KEY_DURATION, NULL},
-	{"timeout", AT_PHASE | AT_OBSERVE | AT_GUARD, KEY_DURATION, NULL},
+	{"timeout", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA, KEY_DURATION, NULL},
 	{"retries", AT_PHASE, KEY_NUMBER, NULL},
 	{"retry_delay", AT_PHASE, KEY_DURATION, NULL},
-	{"every", AT_PHASE | AT_OBSERVE | AT_GUARD, KEY_DURATION, NULL},
+	{"every", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA, KEY_DURATION, NULL},
 	{"expect", AT_PHASE, KEY_DURATION, NULL},
 	{"may_outlive", AT_PHASE, KEY_FLAG, NULL},
 	{"force", AT_PHASE, KEY_SPEC, NULL},
 	{"failures", AT_GUARD, KEY_NUMBER, NULL},
-	{"version", AT_OBSERVE, KEY_PATH, NULL},
+	{"version", AT_OBSERVE | AT_SCHEMA, KEY_PATH, NULL},
 	{"active", AT_OBSERVE, KEY_PATH, NULL},
 	{"name", AT_TASK, KEY_TEXT, NULL},
+	{"schema", AT_TASK, KEY_FLAG, NULL},
 	{"undo", AT_TASK, KEY_UNDO, NULL}
 };
 
@@ -405,6 +409,7 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 			/* FALLTHROUGH */
 		case KEY_SPEC:
 		case KEY_OBSERVE:
+		case KEY_SCHEMA:
 		case KEY_PHASES:
 		case KEY_PHASE:
 			if (!is_object(v))
@@ -412,7 +417,8 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 			check_object(c, v->val.binary.data,
 						 kind == KEY_PHASES ? AT_NODE :
 						 kind == KEY_PHASE || kind == KEY_UNDO ? AT_PHASE | AT_SPEC :
-						 kind == KEY_OBSERVE ? AT_OBSERVE | AT_SPEC : AT_SPEC);
+						 kind == KEY_OBSERVE ? AT_OBSERVE | AT_SPEC :
+						 kind == KEY_SCHEMA ? AT_SCHEMA | AT_SPEC : AT_SPEC);
 			break;
 		case KEY_TASKS:
 			check_list_of(c, v, AT_TASK | AT_PHASE | AT_SPEC);
@@ -465,6 +471,8 @@ check_together(Check *c, JsonbContainer *object, int places)
 	}
 	if ((places & AT_OBSERVE) != 0 && (zdu_get(object, "version") == NULL || zdu_get(object, "active") == NULL))
 		bad(c, "needs both \"version\" and \"active\"");
+	if ((places & AT_SCHEMA) != 0 && zdu_get(object, "version") == NULL)
+		bad(c, "has no \"version\"");
 	if ((places & AT_GUARD) != 0 && zdu_get(object, "until") == NULL)
 		bad(c, "has no \"until\"");
 }

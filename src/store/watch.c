@@ -15,15 +15,16 @@ static ZduQuery insert_watch = {
 	.argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, TEXTOID, JSONBOID, FLOAT8OID, INT4OID}
 };
 
+/* Somebody waits for the schema: it is looked at every second then. */
 static ZduQuery watches_due = {
 	.text =
 	"WITH due AS (UPDATE zdu.watch w SET asked = $3 WHERE w.cluster_id = $1 AND (w.upgrade_id IS NULL OR w.upgrade_id = $2) "
-	"  AND (w.asked IS NULL OR w.asked <= $3 - make_interval(secs => w.every) OR w.asked > $3) "
+	"  AND (w.asked IS NULL OR w.asked <= $3 - make_interval(secs => CASE WHEN $5 AND w.kind = 'schema' THEN least(w.every, 1) ELSE w.every END) OR w.asked > $3) "
 	"  AND coalesce((SELECT bool_and(e.value #>> '{}' = ANY ($4)) FROM jsonb_path_query(w.look, '$.targets[*].exec') AS e(value)), true) "
 	"  RETURNING w.watch_id, w.kind, w.node_id, w.look) "
 	"SELECT d.kind, n.name, d.look || jsonb_build_object('watch', d.watch_id) "
 	"FROM due d LEFT JOIN zdu.node n ON n.node_id = d.node_id ORDER BY d.watch_id",
-	.nargs = 4, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}
+	.nargs = 5, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID}
 };
 
 static ZduQuery store_look = {
@@ -52,7 +53,8 @@ ZduWatchLook *
 zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 {
 	uint64		rows = zdu_run(&watches_due, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs
+		zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs,
+		zdu_bool(f->upgrade_id != 0 && !zdu_decide_schema_ready(f))
 	});
 	ZduReader	r = zdu_reader();
 	ZduWatchLook *looks = palloc(sizeof(ZduWatchLook) * (rows + 1));
@@ -69,7 +71,7 @@ zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 ZduWatchState
 zdu_watch_saw(int64 watch_id, ZduAnswer holds, Jsonb *reports, int report)
 {
-	ZduWatchState state = {.holds = holds};
+	ZduWatchState state = {.id = watch_id, .holds = holds};
 	ZduReader	r;
 
 	zdu_run(&store_look, (ZduArg[]) {

@@ -42,6 +42,7 @@ typedef struct ZduWatchLook
 /* What a look at a watch has come to. */
 typedef struct ZduWatchState
 {
+	int64		id;
 	const char *kind;			/* NULL: the watch is gone */
 	const char *name;
 	int64		node_id;		/* 0: about the cluster */
