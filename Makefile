@@ -71,6 +71,7 @@ STORE_OBJS = \
 	src/store/worker.o
 API_OBJS = \
 	src/api/admin.o \
+	src/api/asset.o \
 	src/api/begin.o \
 	src/api/budget.o \
 	src/api/delta.o \
@@ -79,10 +80,12 @@ API_OBJS = \
 	src/api/feature.o \
 	src/api/heartbeat.o \
 	src/api/join.o \
+	src/api/leader.o \
 	src/api/lifecycle.o \
 	src/api/node.o \
 	src/api/observe.o \
 	src/api/observed.o \
+	src/api/operation.o \
 	src/api/outcome.o \
 	src/api/placement.o \
 	src/api/privilege.o \
@@ -106,8 +109,8 @@ SQL_PARTS = \
 	src/sql/budget.sql \
 	src/sql/placement.sql \
 	src/sql/upgrade.sql \
-	src/sql/side.sql \
 	src/sql/functions.sql \
+	src/sql/side.sql \
 	src/sql/views.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql

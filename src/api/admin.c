@@ -64,6 +64,11 @@ static ZduQuery prune_upgrades = {
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
 };
 
+static ZduQuery prune_operations = {
+	.text = "DELETE FROM zdu.operation WHERE ended_at < $1",
+	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
+};
+
 /* Only STABLE can be forced: the other states are derived from what is there. */
 static void
 force_stable(ZduCall *call, const char *reason)
@@ -166,6 +171,7 @@ zdu_prune(PG_FUNCTION_ARGS)
 	before = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(zdu_now()), PG_GETARG_DATUM(0)));
 	zdu_call_begin(&call, "zdu_prune", NULL);
 	rows = zdu_run(&prune_events, (ZduArg[]) {zdu_time(before)});
+	rows += zdu_run(&prune_operations, (ZduArg[]) {zdu_time(before)});
 	rows += zdu_run(&prune_upgrades, (ZduArg[]) {zdu_time(before)});
 	zdu_event_note(NULL, "prune", NULL, psprintf(UINT64_FORMAT " rows", rows), "L22", NULL);
 	zdu_call_end(&call);

@@ -6,6 +6,7 @@
 
 #include "api/drive.h"
 #include "api/expect.h"
+#include "api/operation.h"
 #include "api/protect.h"
 #include "api/refuse.h"
 #include "catalog/pg_type.h"
@@ -155,6 +156,7 @@ zdu_begin(PG_FUNCTION_ARGS)
 		PG_RETURN_INT64(b.same_upgrade);
 	}
 
+	zdu_operations_expire(f);
 	f->upgrade_id = insert(f, &b, reason);
 	f->driven = b.runbook != NULL;
 	zdu_run(&enter_mode, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(f->version), zdu_text(b.target)});

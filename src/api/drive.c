@@ -5,6 +5,7 @@
 #include "api/drive.h"
 
 #include "api/feature.h"
+#include "api/leader.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "nodes/pg_list.h"
@@ -302,6 +303,7 @@ zdu_drive(ZduCall *call)
 		zdu_end_mode(f, f->highest_online, RUN_COMPLETED, "finalized by itself");
 		f = zdu_facts_settle(f);
 	}
+	zdu_leader_settle(f);
 	if (!zdu_upgrade_mode(f))
 		zdu_features_settle(f);
 	call->f = f;

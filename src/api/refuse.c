@@ -4,6 +4,7 @@
  */
 #include "api/refuse.h"
 
+#include "api/operation.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
@@ -251,8 +252,19 @@ check_arguments(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_begin('%s', canary => 1)", call->f->name));
 }
 
+/* M2: what must not meet an upgrade has begun before it. */
+static void
+check_operations(ZduCall *call, ZduBegin *b)
+{
+	int64		token;
+	const char *running = zdu_operation_running(call->f, &token);
+
+	if (running != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "M2", running, psprintf("SELECT zdu_operation_end('%s', " INT64_FORMAT ") -- if it is over", call->f->name, token));
+}
+
 static const BeginCheck checks[] = {
-	check_adopted, check_stable, check_nodes, check_arguments, check_original, check_target, check_step, check_requires, check_force, check_variables
+	check_adopted, check_stable, check_operations, check_nodes, check_arguments, check_original, check_target, check_step, check_requires, check_force, check_variables
 };
 
 ZduBegin

@@ -10,6 +10,7 @@
 #include "api/api.h"
 
 #include "api/drive.h"
+#include "api/leader.h"
 #include "api/observe.h"
 #include "api/outcome.h"
 #include "api/sweep.h"
@@ -294,6 +295,7 @@ take_node(Exchange *x, ZduNode *node, List **all)
 	if (!has_programs(&x->worker, steps))
 		return false;
 	*all = list_concat(*all, steps);
+	zdu_leader_leave(f, node->name);
 	zdu_node_take(node, true, node->back ? "back" : "forward");
 	return true;
 }

@@ -93,6 +93,8 @@ typedef struct ZduFacts
 	bool		steps_open;		/* something is in flight, or waits to be */
 	int			undo_open;		/* undo steps not yet done */
 	bool		one_waived;		/* D10 is waived */
+	const char *leader;			/* NULL: none */
+	bool		leader_fit;		/* it can stay the leader */
 } ZduFacts;
 
 /* A node that might be taken, or detached. */

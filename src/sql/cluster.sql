@@ -47,6 +47,7 @@ CREATE TABLE zdu.cluster
 	beats_sweep_at timestamptz NOT NULL DEFAULT 'epoch',
 	work_waits boolean NOT NULL DEFAULT false,
 	features text[] NOT NULL DEFAULT '{}',
+	leader text,
 	CONSTRAINT cluster_pkey PRIMARY KEY (cluster_id),
 	CONSTRAINT cluster_name_key UNIQUE (name),
 	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
@@ -74,6 +75,7 @@ COMMENT ON COLUMN zdu.cluster.swept_at IS 'when listened was last added to';
 COMMENT ON COLUMN zdu.cluster.beats_sweep_at IS 'from when on a heartbeat adds to it, if no worker has';
 COMMENT ON COLUMN zdu.cluster.work_waits IS 'a step could be granted to a worker with free slots';
 COMMENT ON COLUMN zdu.cluster.features IS 'the features that are on, by name (S4); all of them stand in zdu.feature';
+COMMENT ON COLUMN zdu.cluster.leader IS 'in upgrade mode the node that zdu_may_run allows; NULL: none is fit, or no upgrade (M7)';
 
 CREATE TABLE zdu.node_group
 (

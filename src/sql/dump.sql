@@ -19,6 +19,7 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.step', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.watch', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.feature', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.delta_row', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.operation', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.event', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.grant', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.waiver', '');

@@ -50,6 +50,11 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_protect', '{admin,operator}', true),
 	('zdu_unprotect', '{admin,operator}', true),
 	('zdu_revert', '{admin,operator}', true),
+	('zdu_operation_begin', '{admin,operator}', true),
+	('zdu_operation_renew', '{admin,operator}', true),
+	('zdu_operation_end', '{admin,operator}', true),
+	('zdu_asset', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_may_run', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu_grant', '{admin}', false),
 	('zdu_revoke', '{admin}', false),
 	('zdu_prune', '{admin}', false),
@@ -78,6 +83,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.feature_status', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.protected_table', '{viewer,operator,approver,admin}', false),
 	('zdu.delta', '{operator,admin}', false),
+	('zdu.operation_status', '{viewer,operator,approver,admin}', false),
 	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 
 CREATE VIEW zdu.help AS

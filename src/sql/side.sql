@@ -181,3 +181,104 @@ RETURNS integer
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_revert';
 COMMENT ON FUNCTION zdu_revert(text,bigint[],text) IS 'Take back what was written to protected tables (zdu.delta), newest first, with your own rights on them: all of it, or nothing when a row is no longer as it was left. In upgrade mode the way back is recorded as a delta itself. Returns how many. Errors: 42704 unknown delta, ZD002 changed since, 42501.';
+
+CREATE TABLE zdu.operation
+(
+	operation_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	name text NOT NULL,
+	lease interval NOT NULL,
+	began_at timestamptz NOT NULL,
+	lease_ends timestamptz NOT NULL,
+	ended_at timestamptz,
+	outcome text,
+	reason text,
+	caller text NOT NULL,
+	session_role text NOT NULL DEFAULT session_user,
+	CONSTRAINT operation_pkey PRIMARY KEY (operation_id),
+	CONSTRAINT operation_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT operation_outcome_check CHECK (outcome IN ('ended', 'expired') AND ended_at IS NOT NULL OR outcome IS NULL AND ended_at IS NULL)
+);
+CREATE UNIQUE INDEX operation_running_key ON zdu.operation (cluster_id, name) WHERE ended_at IS NULL;
+COMMENT ON TABLE zdu.operation IS 'Named operations that must not meet an upgrade (M2); zdu_prune removes old ones';
+COMMENT ON COLUMN zdu.operation.operation_id IS 'key, and the token of whoever runs it';
+COMMENT ON COLUMN zdu.operation.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.operation.name IS 'backup, restore, module-deploy, ...: one of a name at a time';
+COMMENT ON COLUMN zdu.operation.lease IS 'how long it keeps upgrades away without being renewed';
+COMMENT ON COLUMN zdu.operation.began_at IS 'when it began';
+COMMENT ON COLUMN zdu.operation.lease_ends IS 'until when it keeps upgrades away';
+COMMENT ON COLUMN zdu.operation.ended_at IS 'when it ended; NULL: it runs, or has not said that it does not';
+COMMENT ON COLUMN zdu.operation.outcome IS 'ended: by whoever ran it; expired: its lease was over when something else began';
+COMMENT ON COLUMN zdu.operation.reason IS 'why, as given';
+COMMENT ON COLUMN zdu.operation.caller IS 'the role that began it';
+COMMENT ON COLUMN zdu.operation.session_role IS 'the session_user';
+
+CREATE VIEW zdu.operation_status AS
+SELECT
+	c.name AS cluster, o.name AS operation, o.operation_id AS token,
+	coalesce(o.outcome, CASE WHEN o.lease_ends > zdu_clock() THEN 'running' ELSE 'not renewed' END) AS state,
+	o.began_at, o.lease_ends, o.ended_at, o.caller, o.session_role, o.reason
+FROM zdu.operation o
+JOIN zdu.cluster c ON c.cluster_id = o.cluster_id
+ORDER BY o.ended_at DESC NULLS FIRST, o.operation_id DESC;
+COMMENT ON VIEW zdu.operation_status IS 'Named operations, those that run first (M2)';
+COMMENT ON COLUMN zdu.operation_status.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.operation_status.operation IS 'its name';
+COMMENT ON COLUMN zdu.operation_status.token IS 'what zdu_operation_renew and zdu_operation_end take';
+COMMENT ON COLUMN zdu.operation_status.state IS 'running (begin is refused), not renewed (it is not), ended, expired';
+COMMENT ON COLUMN zdu.operation_status.began_at IS 'when it began';
+COMMENT ON COLUMN zdu.operation_status.lease_ends IS 'until when it keeps upgrades away';
+COMMENT ON COLUMN zdu.operation_status.ended_at IS 'when it ended';
+COMMENT ON COLUMN zdu.operation_status.caller IS 'the role that began it';
+COMMENT ON COLUMN zdu.operation_status.session_role IS 'the session_user';
+COMMENT ON COLUMN zdu.operation_status.reason IS 'why, as given';
+
+CREATE FUNCTION zdu_operation_begin(
+	cluster text,
+	name text,
+	lease interval DEFAULT '10 min',
+	reason text DEFAULT NULL
+)
+RETURNS bigint
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_operation_begin';
+COMMENT ON FUNCTION zdu_operation_begin(text,text,interval,text) IS 'Begin an operation that must not meet an upgrade, such as backup, restore or module-deploy: refused in upgrade mode, and zdu_begin is refused while it runs (M2). Returns a token; renew it well before the lease is over. Errors: ZD002 upgrade mode, or one of that name runs; 22023, 42704.';
+
+CREATE FUNCTION zdu_operation_renew(
+	cluster text,
+	token bigint,
+	lease interval DEFAULT NULL
+)
+RETURNS timestamptz
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_operation_renew';
+COMMENT ON FUNCTION zdu_operation_renew(text,bigint,interval) IS 'Say that an operation still runs; lease NULL: as before. Returns until when it keeps upgrades away. Errors: ZD003 it lost its lease to something else, stop it; 42704.';
+
+CREATE FUNCTION zdu_operation_end(
+	cluster text,
+	token bigint,
+	reason text DEFAULT NULL
+)
+RETURNS text
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_operation_end';
+COMMENT ON FUNCTION zdu_operation_end(text,bigint,text) IS 'Say that an operation is over. Returns ended. Errors: ZD003 it had lost its lease before, an upgrade may have begun meanwhile; 42704.';
+
+CREATE FUNCTION zdu_asset(
+	cluster text,
+	node text
+)
+RETURNS text
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'zdu_asset';
+COMMENT ON FUNCTION zdu_asset(text,text) IS 'The folder of what belongs to the version of a node, such as web pages (M4): the variable assets of node or cluster (default Web); for an old node in upgrade mode UpgradeFrom<original> beside it. Errors: 42704.';
+
+CREATE FUNCTION zdu_may_run(
+	cluster text,
+	node text,
+	task text
+)
+RETURNS boolean
+LANGUAGE C STABLE
+AS 'MODULE_PATHNAME', 'zdu_may_run';
+COMMENT ON FUNCTION zdu_may_run(text,text,text) IS 'May this node run a task that only one node may run while two versions are side by side (M7)? In upgrade mode the leader (zdu.cluster.leader) may, whatever the task; else every node that is not fenced. Ask before each run: the leadership is handed over before its node is taken. Errors: 42704.';

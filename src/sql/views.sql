@@ -16,6 +16,9 @@ SELECT
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.failures,
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
+	c.leader,
+	EXISTS (SELECT FROM zdu.node d WHERE d.cluster_id = c.cluster_id AND d.name = c.leader
+		AND d.state = 'ACTIVE' AND d.attached AND NOT d.taken) AS leader_fit,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
 	EXISTS (SELECT FROM zdu.step o WHERE o.cluster_id = c.cluster_id AND o.state IN ('pending', 'running', 'unknown')) AS steps_open,
@@ -196,6 +199,7 @@ COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade bega
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
 COMMENT ON COLUMN zdu.cluster_facts.schema_watched IS 'the runbook says how the schema''s version is seen';
+COMMENT ON COLUMN zdu.cluster_facts.leader_fit IS 'the leader is ACTIVE, attached and not taken (M7)';
 COMMENT ON COLUMN zdu.cluster_facts.mark IS 'which database was adopted last; NULL: none yet';
 COMMENT ON COLUMN zdu.cluster_facts.steps_open IS 'something is in flight, or waits to be';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';

@@ -18,7 +18,7 @@
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, unavailable, in_error, unheard, unheard_node, confirmed_offline, taken, unseen, at_original, at_target, done, " \
-	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known " \
+	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
 	"FROM zdu.cluster_facts "
 
 static ZduQuery lock_cluster = {
@@ -147,6 +147,8 @@ read_counts(ZduFacts *f, ZduReader *r)
 	f->highest_online = zdu_read_text(r);
 	f->versions_known = zdu_read_int4(r);
 	f->lowest_known = zdu_read_text(r);
+	f->leader = zdu_read_text(r);
+	f->leader_fit = zdu_read_bool(r);
 	f->counts.upgrade_mode = zdu_upgrade_mode(f);
 }
 
