@@ -118,7 +118,9 @@ RUNBOOKS = \
 	runbooks/haproxy-systemd-ssh.json \
 	runbooks/local.json \
 	runbooks/camunda.json \
-	runbooks/crate.json
+	runbooks/crate.json \
+	runbooks/jahia.json \
+	runbooks/jahia-two-groups.json
 PROGRAMS = \
 	runbooks/local-service \
 	runbooks/ssh-systemd \
@@ -126,7 +128,9 @@ PROGRAMS = \
 	runbooks/nginx-upstream \
 	runbooks/apache-balancer \
 	runbooks/camunda-schema \
-	runbooks/crate-stop
+	runbooks/crate-stop \
+	runbooks/jahia-module \
+	runbooks/jahia-default
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 SCRIPTS_built = src/worker/zdu_worker

@@ -535,7 +535,9 @@ zdu_runbook_check(const char *name, Jsonb *document)
 		JsonbValue *until = zdu_get(verify->val.binary.data, "until");
 
 		c.place = "node.verify.until";
-		if (until == NULL || strstr(text_of(until), "$version") == NULL)
+		/* One that asks for {version} sees another one as well as one that compares. */
+		if (strstr(JsonbToCString(NULL, verify->val.binary.data, verify->val.binary.len), "{version}") == NULL &&
+			(until == NULL || strstr(text_of(until), "$version") == NULL))
 			bad(&c, "does not compare with $version: nobody would see which version runs");
 	}
 }

@@ -27,6 +27,7 @@ use ZduTest qw(slurp spew wait_until);
 
 our @EXPORT_OK = qw(get refused_by);
 
+my @living;
 my $simulated = abs_path(dirname(__FILE__) . '/../simulated');
 my $build = abs_path($ENV{ZDU_BUILD} // '.');
 
@@ -55,6 +56,7 @@ sub new
 		chmod 0755, "$self->{runbooks}/" . ($program =~ s/.*\///r);
 	}
 	$self->{loads} = [];
+	push @living, $self;
 	return $self;
 }
 
@@ -213,13 +215,11 @@ sub finish
 	$self->{units} = {};
 }
 
-sub DESTROY
+# Before the directories go that tell where everything is.
+END
 {
-	my ($self) = @_;
-
-	local ($?, $@);
-	eval { $self->finish; };
-	$self->SUPER::DESTROY;
+	local $?;
+	eval { $_->finish; } for @living;
 }
 
 1;
