@@ -36,6 +36,8 @@ MODULE_big = zdu
 # One a line, in the order of the alphabet.
 CORE_OBJS = \
 	src/core/bound.o \
+	src/core/budget.o \
+	src/core/copies.o \
 	src/core/decide.o \
 	src/core/fsm.o \
 	src/core/heap.o \
@@ -94,6 +96,7 @@ API_OBJS = \
 	src/api/release.o \
 	src/api/setup.o \
 	src/api/sweep.o \
+	src/api/take.o \
 	src/api/version.o \
 	src/api/why.o \
 	src/api/work.o \
@@ -106,10 +109,10 @@ SQL_PARTS = \
 	src/sql/policy.sql \
 	src/sql/release.sql \
 	src/sql/cluster.sql \
-	src/sql/budget.sql \
-	src/sql/placement.sql \
 	src/sql/upgrade.sql \
 	src/sql/functions.sql \
+	src/sql/budget.sql \
+	src/sql/placement.sql \
 	src/sql/side.sql \
 	src/sql/views.sql \
 	src/sql/privilege.sql \

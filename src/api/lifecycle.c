@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "errcodes.h"
 #include "miscadmin.h"
+#include "store/budget.h"
 #include "store/event.h"
 #include "store/queue.h"
 #include "utils/acl.h"
@@ -202,7 +203,7 @@ zdu_retry(PG_FUNCTION_ARGS)
 		zdu_nodes_queue(f, ids, n, false);
 		affected += n;
 	}
-	if (f->failures <= f->max_failures)
+	if (zdu_budgets_spent(f) == NULL)
 		go_on(f, reason != NULL ? reason : "zdu_retry");
 	zdu_call_end(&call);
 	PG_RETURN_INT32(affected);
@@ -237,7 +238,7 @@ roll_back_node(ZduFacts *f, const char *name, const char *reason)
 	if (failed)
 	{
 		zdu_upgrade_set_failures(f, f->failures - 1);
-		if (f->failures <= f->max_failures)
+		if (zdu_budgets_spent(f) == NULL)
 			go_on(f, psprintf("%s is given up", name));
 	}
 	zdu_set_work_waits(f, true);

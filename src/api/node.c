@@ -7,6 +7,7 @@
 #include "api/drive.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
+#include "store/budget.h"
 #include "store/event.h"
 #include "utils/builtins.h"
 #include "zdu.h"
@@ -62,7 +63,7 @@ change_rotation(FunctionCallInfo fcinfo, const char *function, bool attach)
 	if (node->attached != attach)
 	{
 		ZduVerdict	verdicts[ZDU_PREDICATES];
-		ZduCandidate candidate = zdu_node_candidate(node);
+		ZduCandidate candidate = zdu_node_candidate(call.f, node);
 		bool		allowed = true;
 		int			n = attach ? 0 : zdu_decide_detach(call.f, &candidate, verdicts, &allowed);
 
@@ -80,7 +81,9 @@ change_rotation(FunctionCallInfo fcinfo, const char *function, bool attach)
 		if (!node->taken)
 			make_wish_steps(&call, node, attach);
 		node->changed = true;
+		node->begun = !attach;
 		zdu_nodes_store(call.f, node, 1);
+		zdu_budgets_begun(call.f, node, 1);
 	}
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));

@@ -6,6 +6,7 @@
 
 #include "api/drive.h"
 #include "catalog/pg_type.h"
+#include "store/budget.h"
 #include "store/event.h"
 
 static ZduQuery nodes_without_steps = {
@@ -132,6 +133,8 @@ static bool
 failed_step(ZduFacts *f, ZduProgress *p, ZduNode *node)
 {
 	const ZduStep *s = p->step;
+	const ZduBudget *spent;
+	const char *reason;
 
 	if (s->upgrade_id == 0 || s->upgrade_id != f->upgrade_id)
 		return false;
@@ -146,14 +149,18 @@ failed_step(ZduFacts *f, ZduProgress *p, ZduNode *node)
 		return false;
 	}
 	zdu_upgrade_set_failures(f, f->failures + 1);
-	if (f->failures <= f->max_failures)
+	spent = zdu_budgets_spent(f);
+	if (spent == NULL)
 		return false;
+	reason = failure_text(p);
+	if (spent->id != 0)
+		reason = psprintf("%s; %d%s failed, budget %s allows %d", reason, spent->failures, spent->where, spent->name, spent->max_failures);
 	if (!s->back && f->run == RUN_RUNNING && strcmp(f->on_failure, "rollback") == 0)
 	{
-		zdu_roll_back(f, failure_text(p));
+		zdu_roll_back(f, reason);
 		return true;
 	}
-	zdu_upgrade_hold(f, s->back ? "L23" : "D11", failure_text(p));
+	zdu_upgrade_hold(f, s->back ? "L23" : "D11", reason);
 	return false;
 }
 

@@ -8,9 +8,11 @@
 
 #include "api/expect.h"
 #include "api/refuse.h"
+#include "api/take.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "store/node.h"
+#include "store/placement.h"
 #include "store/queue.h"
 #include "store/step.h"
 #include "utils/builtins.h"
@@ -170,8 +172,30 @@ why_service(Answer *a, ZduFacts *f)
 		NULL, NULL, safe);
 }
 
+/* What was told already: of several nodes that wait most wait for the same. */
+typedef struct Refusals
+{
+	int			n;
+	char	   *text[20];
+} Refusals;
+
+/* Notes a verdict; returns false if the same was told before, or too many were. */
+static bool
+first_time(Refusals *told, const ZduVerdict *v)
+{
+	char	   *text = psprintf("%s %s %s", v->subject, v->observed, v->allowed);
+
+	for (int i = 0; i < told->n; i++)
+		if (strcmp(told->text[i], text) == 0)
+			return false;
+	if (told->n == lengthof(told->text))
+		return false;
+	told->text[told->n++] = text;
+	return true;
+}
+
 static void
-put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n)
+put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n, Refusals *told)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -185,30 +209,59 @@ put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n)
 		/* A held upgrade is told by its reason; the count behind it says nothing more. */
 		if (f->run == RUN_HELD && strcmp(v[i].subject, "failures_left") == 0 && !a->every)
 			continue;
+		if (!first_time(told, &v[i]))
+			continue;
 		put(a, v[i].answer == ANSWER_YES ? "yes" : "no", v[i].rule, v[i].subject, v[i].observed,
 			v[i].allowed[0] != '\0' ? v[i].allowed : NULL, since, v[i].hint);
 	}
+}
+
+/* Tells what is decided about a node, if it is allowed or also if not; returns whether it is. */
+static bool
+why_node(Answer *a, ZduFacts *f, const ZduNode *node, Refusals *told, bool also_not)
+{
+	ZduCandidate c = zdu_node_candidate(f, node);
+	ZduVerdict	v[ZDU_PREDICATES];
+	bool		allowed;
+	int			n = zdu_decide_take(f, &c, v, &allowed);
+
+	if (allowed || also_not)
+		put_verdicts(a, f, v, n, told);
+	return allowed;
 }
 
 static void
 why_take(Answer *a, ZduFacts *f, const char *only)
 {
 	int			n;
-	ZduNode    *next;
-	ZduVerdict	v[ZDU_PREDICATES];
-	ZduCandidate c;
-	bool		allowed;
+	ZduNode    *nodes;
+	Refusals	told = {0};
 
 	if (!f->driven)
 		return;
-	next = zdu_nodes_next(f->cluster_id, only, 1, &n);
-	if (n > 0)
-		c = zdu_node_candidate(&next[0]);
-	/* With nothing left to take a full budget is no reason for anything. */
-	if (n > 0 || f->run == RUN_HELD || f->run == RUN_PAUSED || !f->adopted)
+	if (only != NULL)
+		nodes = zdu_take_only(f, only, &n);
+	else
 	{
-		n = zdu_decide_take(f, n > 0 ? &c : NULL, v, &allowed);
-		put_verdicts(a, f, v, n);
+		/* What the exchange would decide about next; if that is nothing, why it is not. */
+		nodes = zdu_nodes_next(f, 1, &n);
+		zdu_copies_load(f, nodes, n);
+		for (int i = 0; i < n; i++)
+			if (why_node(a, f, &nodes[i], &told, false))
+				return;
+		nodes = zdu_nodes_heads(f, &n);
+		zdu_copies_load(f, nodes, n);
+	}
+	for (int i = 0; i < n && told.n < lengthof(told.text); i++)
+		(void) why_node(a, f, &nodes[i], &told, true);
+	/* With nothing left to take a full budget is no reason for anything. */
+	if (n == 0 && (f->run == RUN_HELD || f->run == RUN_PAUSED || !f->adopted))
+	{
+		ZduVerdict	v[ZDU_PREDICATES];
+		bool		allowed;
+
+		n = zdu_decide_take(f, NULL, v, &allowed);
+		put_verdicts(a, f, v, n, &told);
 	}
 }
 

@@ -10,10 +10,10 @@
 #include "api/api.h"
 
 #include "api/drive.h"
-#include "api/leader.h"
 #include "api/observe.h"
 #include "api/outcome.h"
 #include "api/sweep.h"
+#include "api/take.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
@@ -260,84 +260,6 @@ sweep_steps(ZduFacts *f)
 	apply_same(f, steps, n, STEP_SUCCEEDED, NULL);
 }
 
-/* True if the worker has every program that the steps ask for. */
-static bool
-has_programs(const ZduWorker *w, List *steps)
-{
-	ListCell   *cell;
-
-	foreach(cell, steps)
-	{
-		const char *programs = ((ZduNewStep *) lfirst(cell))->programs;
-		char	   *rest = programs != NULL ? pstrdup(programs) : NULL;
-
-		for (char *p = rest != NULL ? strtok(rest, " ") : NULL; p != NULL; p = strtok(NULL, " "))
-			if (!zdu_worker_has(w, p))
-				return false;
-	}
-	return true;
-}
-
-/* Makes the steps of a node whose turn has come; false: not now. */
-static bool
-take_node(Exchange *x, ZduNode *node, List **all)
-{
-	ZduFacts   *f = x->call.f;
-	char	   *error = NULL;
-	List	   *steps = zdu_runbook_steps(x->runbook, f, node, PHASE_ISOLATE, PHASE_SOAK, node->back,
-										  node->back ? f->original : f->target, &error);
-
-	if (error != NULL)
-	{
-		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", node->name, error));
-		return false;
-	}
-	if (!has_programs(&x->worker, steps))
-		return false;
-	*all = list_concat(*all, steps);
-	zdu_leader_leave(f, node->name);
-	zdu_node_take(node, true, node->back ? "back" : "forward");
-	return true;
-}
-
-/* Takes nodes whose turn has come, up to `slots`, as long as every predicate says yes. */
-static int
-take_nodes(Exchange *x, int slots)
-{
-	ZduFacts   *f = x->call.f;
-	int			n;
-	ZduNode    *nodes;
-	List	   *steps = NIL;
-	int			taken = 0;
-
-	if (!f->driven || (f->run != RUN_RUNNING && f->run != RUN_ROLLING_BACK) || runbook_of(x) == NULL)
-		return 0;
-	nodes = zdu_nodes_next(f->cluster_id, x->worker.node, slots, &n);
-	for (int i = 0; i < n && taken < slots; i++)
-	{
-		ZduCandidate c = zdu_node_candidate(&nodes[i]);
-		ZduVerdict	verdicts[ZDU_PREDICATES];
-		bool		allowed;
-
-		(void) zdu_decide_take(f, &c, verdicts, &allowed);
-		if (!allowed)
-			continue;
-		f->current = false;
-		if (!take_node(x, &nodes[i], &steps))
-			break;
-		/* The next one is decided by what is true from now on. */
-		if (zdu_decide_costs(&c))
-			f->unavailable++;
-		if (c.state == NODE_ACTIVE && c.in_rotation)
-			f->serving--;
-		f->taken++;
-		taken++;
-	}
-	zdu_steps_insert(f, f->upgrade_id, steps, true);
-	zdu_nodes_store(f, nodes, n);
-	return taken;
-}
-
 /* Grants what is next in nodes in flight; returns how many slots that takes. */
 static int
 grant(Exchange *x, int slots)
@@ -363,11 +285,13 @@ grant(Exchange *x, int slots)
 static int
 fill(Exchange *x)
 {
+	ZduFacts   *f = x->call.f;
 	int			slots = x->leaving ? 0 : x->slots;
+	bool		takes = f->driven && (f->run == RUN_RUNNING || f->run == RUN_ROLLING_BACK);
 
 	if (!x->leaving)
 		slots -= grant(x, slots);
-	if (slots > 0 && take_nodes(x, slots) > 0)
+	if (slots > 0 && takes && zdu_take_nodes(f, runbook_of(x), &x->worker, slots) > 0)
 		slots -= grant(x, slots);
 	return Max(slots, 0);
 }

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "core/plan.h"
 #include "core/version.h"
 
 #define lengthof_table(t) ((int) (sizeof(t) / sizeof((t)[0])))
@@ -21,7 +20,9 @@ static void prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void schema_ready(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void rate(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 static void keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
+static void keeps_copies(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v);
 
 typedef struct PredicateRow
 {
@@ -41,7 +42,9 @@ static const PredicateRow predicates[ZDU_PREDICATES] = {
 	{"schema_ready", "S1", false, false, schema_ready},
 	{"not_between_states", "N2", false, true, not_between},
 	{"budget", "D10", true, false, budget},
-	{"keeps_last_node", "D14", true, true, keeps_last_node}
+	{"rate", "D11", true, false, rate},
+	{"keeps_last_node", "D14", true, true, keeps_last_node},
+	{"keeps_copies", "D4", false, true, keeps_copies}
 };
 
 static int
@@ -83,9 +86,40 @@ zdu_decide_detach(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *verdicts
 int
 zdu_decide_room(const ZduFacts *f)
 {
-	int			room = zdu_limit_resolve(f->max_unavailable, f->total) - f->unavailable;
+	return zdu_budget_room(&f->budgets[0]);
+}
 
-	return room > 0 ? room : 0;
+/* Serves, and is not reckoned away already. */
+static bool
+serves(const ZduCandidate *c)
+{
+	return c->state == NODE_ACTIVE && c->in_rotation && !c->taken;
+}
+
+/* Its copies can be read and written, whether or not requests are sent to it. */
+static bool
+is_present(const ZduCandidate *c)
+{
+	return (c->state == NODE_ACTIVE || c->state == NODE_DRAINING) && !c->taken;
+}
+
+void
+zdu_decide_debit(ZduFacts *f, const ZduCandidate *c)
+{
+	bool		costs = zdu_decide_costs(c);
+
+	zdu_budget_debit(&f->budgets[0], costs);
+	for (int i = 0; i < c->nbudgets; i++)
+		zdu_budget_debit(&f->budgets[c->budgets[i]], costs);
+	if (serves(c))
+		f->staying--;
+	if (is_present(c))
+	{
+		f->present--;
+		for (int i = 0; i < c->ncopies; i++)
+			zdu_copies_debit(&f->resources[c->copies[i]]);
+	}
+	f->taken++;
 }
 
 /*
@@ -137,15 +171,32 @@ not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 		zdu_say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
 }
 
+/* Returns the i-th budget that a candidate falls under, the policy's first; NULL: no more. */
+static const ZduBudget *
+nth_budget(const ZduFacts *f, const ZduCandidate *c, int i)
+{
+	if (i == 0)
+		return &f->budgets[0];
+	return c != NULL && i <= c->nbudgets ? &f->budgets[c->budgets[i - 1]] : NULL;
+}
+
 static void
 failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	(void) c;
-	zdu_answer(v, f->failures <= f->max_failures);
-	zdu_say(v->observed, "%d", f->failures);
-	zdu_say(v->allowed, "%d", f->max_failures);
-	if (v->answer != ANSWER_YES)
+	const ZduBudget *b;
+
+	for (int i = 0; (b = nth_budget(f, c, i)) != NULL; i++)
+	{
+		if (i > 0 && zdu_budget_bears(b))
+			continue;
+		zdu_answer(v, zdu_budget_bears(b));
+		zdu_say(v->observed, i == 0 ? "%d" : "%d%s failed", b->failures, b->where);
+		zdu_say(v->allowed, "%d", b->max_failures);
+		if (v->answer == ANSWER_YES)
+			continue;
 		zdu_say(v->hint, "SELECT zdu_retry('%s')", f->name);
+		return;
+	}
 }
 
 static void
@@ -203,39 +254,179 @@ not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 		zdu_say(v->hint, "SELECT * FROM zdu_log('%s', node => '%s')", f->name, c->name);
 }
 
+/* Which rule says no to a place, and what helps. */
 static void
-budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+refuse_place(const ZduFacts *f, const ZduBudget *b, ZduVerdict *v)
 {
-	int			limit = zdu_limit_resolve(f->max_unavailable, f->total);
-	int			costs = c == NULL || zdu_decide_costs(c) ? 1 : 0;
-
-	/* A node that is down already adds nothing, even to an overdrawn budget. */
-	zdu_answer(v, costs == 0 || f->unavailable + costs <= limit);
-	zdu_say(v->observed, "%d of %d unavailable", f->unavailable, f->total);
-	zdu_say(v->allowed, "%d", limit);
-	if (v->answer == ANSWER_YES)
-		return;
-	if (f->unheard > 0)
+	if (b->unheard > 0)
 	{
 		v->rule = "D12";
-		zdu_say(v->hint, "SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, f->unheard_node != NULL ? f->unheard_node : "...");
+		zdu_say(v->hint, "SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, b->unheard_node != NULL ? b->unheard_node : "...");
+	}
+	else if (b->id != 0)
+	{
+		v->rule = "D11";
+		zdu_say(v->hint, "SELECT * FROM zdu.budget_status WHERE cluster = '%s'", f->name);
 	}
 	else
 		zdu_say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s' AND state <> 'ACTIVE'", f->name);
 }
 
 static void
+budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	/* A node that is down already adds nothing, even to an overdrawn budget. */
+	bool		costs = c == NULL || zdu_decide_costs(c);
+	const ZduBudget *b;
+
+	for (int i = 0; (b = nth_budget(f, c, i)) != NULL; i++)
+	{
+		bool		yes = !costs || zdu_budget_room(b) >= 1;
+
+		/* Of those that have a place the first one is told. */
+		if (i > 0 && yes)
+			continue;
+		zdu_answer(v, yes);
+		zdu_say(v->observed, "%d of %d%s unavailable", b->unavailable, b->total, b->where);
+		zdu_say(v->allowed, "%d", zdu_budget_limit(b));
+		if (!yes)
+		{
+			refuse_place(f, b, v);
+			return;
+		}
+	}
+}
+
+/* "90 s", "12 min", "1.5 h", "2 d" */
+static void
+say_duration(char *where, const char *before, double seconds)
+{
+	if (seconds < 120)
+		zdu_say(where, "%s%.3g s", before, seconds);
+	else if (seconds < 7200)
+		zdu_say(where, "%s%.3g min", before, seconds / 60);
+	else if (seconds < 172800)
+		zdu_say(where, "%s%.3g h", before, seconds / 3600);
+	else
+		zdu_say(where, "%s%.4g d", before, seconds / 86400);
+}
+
+/* Always debited, whatever state the node is in (D12). */
+static void
+rate(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	const ZduBudget *b;
+
+	zdu_answer(v, true);
+	zdu_say(v->observed, "no rate is spent");
+	for (int i = 0; (b = nth_budget(f, c, i)) != NULL; i++)
+	{
+		char		interval[ZDU_TEXT_SIZE];
+		char		next[ZDU_TEXT_SIZE];
+
+		if (zdu_budget_rate_room(b) >= 1)
+			continue;
+		say_duration(interval, "", b->per_interval);
+		say_duration(next, "", b->next_place);
+		zdu_answer(v, false);
+		zdu_say(v->observed, "%d%s begun in %s", b->begun, b->where, interval);
+		zdu_say(v->allowed, "%d; the next in %s", b->max_begun, next);
+		zdu_say(v->hint, "SELECT * FROM zdu.budget_status WHERE cluster = '%s'", f->name);
+		return;
+	}
+}
+
+static void
 keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	bool		serves = c->state == NODE_ACTIVE && c->in_rotation && !c->taken;
-	int			left = f->serving - (serves ? 1 : 0);
+	int			left = f->staying - (serves(c) ? 1 : 0);
 
 	/* A node that does not serve takes no service away. */
-	zdu_answer(v, !serves || left >= 1 || (f->total == 1 && f->one_waived));
+	zdu_answer(v, !serves(c) || left >= 1 || (f->total == 1 && f->one_waived));
 	zdu_say(v->observed, "%d would serve without %s", left, c->name);
 	zdu_say(v->allowed, "at least 1");
 	if (v->answer != ANSWER_YES)
 		zdu_say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name);
+}
+
+/* Says no: a copy would have to move, and the policy does not want that. */
+static void
+refuse_move(const ZduFacts *f, const ZduCandidate *c, const ZduResource *r, ZduVerdict *v)
+{
+	v->rule = "D5";
+	zdu_answer(v, false);
+	zdu_say(v->observed, "%s would have to move its copy of %s, of which there are %d", c->name, r->name, r->active);
+	zdu_say(v->allowed, "none: reallocate is false");
+	zdu_say(v->hint, "SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"reallocate\": true}')", f->policy, f->policy);
+}
+
+/* D3: under `full` all copies that it has must find a place on the others. */
+static void
+full_copies(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	for (int i = 0; i < c->ncopies; i++)
+	{
+		const ZduResource *r = &f->resources[c->copies[i]];
+
+		if (!f->reallocate)
+		{
+			refuse_move(f, c, r, v);
+			return;
+		}
+		if (f->present >= zdu_copies_nodes_needed(r->highest, 1))
+			continue;
+		v->rule = "D3";
+		zdu_answer(v, false);
+		zdu_say(v->observed, "without %s %d nodes would be there for %d copies of %s", c->name, f->present - 1, r->highest, r->name);
+		zdu_say(v->allowed, "at least %d", r->highest);
+		zdu_say(v->hint, "SELECT * FROM zdu.health WHERE cluster = '%s'", f->name);
+		return;
+	}
+}
+
+static void
+keeps_copies(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	zdu_answer(v, true);
+	zdu_say(v->observed, f->min_availability == AVAILABILITY_NONE ? "min_availability is none" : "%d resources keep what they need", c->ncopies);
+	if (f->min_availability == AVAILABILITY_NONE)
+		return;
+	if (!f->copies_known)
+	{
+		v->answer = ANSWER_UNKNOWN;
+		zdu_say(v->observed, "where the copies are was not seen lately");
+		zdu_say(v->allowed, "known");
+		zdu_say(v->hint, "SELECT * FROM zdu.health WHERE cluster = '%s'", f->name);
+		return;
+	}
+	/* What is down has no copies to lose. */
+	if (!is_present(c))
+		return;
+	if (f->min_availability == AVAILABILITY_FULL)
+	{
+		full_copies(f, c, v);
+		return;
+	}
+	for (int i = 0; i < c->ncopies; i++)
+	{
+		const ZduResource *r = &f->resources[c->copies[i]];
+		ZduLeaving	leaving = zdu_copies_leaving(f->min_availability, r);
+		int			wanted = zdu_copies_wanted(r);
+
+		/* Where copies may move, its drain waits until they have. */
+		if (leaving == LEAVING_MUST_MOVE && !f->reallocate)
+		{
+			refuse_move(f, c, r, v);
+			return;
+		}
+		if (leaving != LEAVING_MUST_WAIT)
+			continue;
+		zdu_answer(v, false);
+		zdu_say(v->observed, "without %s %d of %d copies of %s would be there", c->name, r->present - 1, wanted, r->name);
+		zdu_say(v->allowed, "at least %d", zdu_copies_quorum(wanted));
+		zdu_say(v->hint, "SELECT * FROM zdu.health WHERE cluster = '%s'", f->name);
+		return;
+	}
 }
 
 void

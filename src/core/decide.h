@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/budget.h"
+#include "core/copies.h"
 #include "core/fsm.h"
 #include "core/stage.h"
 #include "core/verdict.h"
@@ -47,6 +49,8 @@ typedef struct ZduFacts
 	bool		require_latest_patch;
 	int			max_versions;	/* 0: any between original and target */
 	const char *max_unavailable;
+	ZduAvailability min_availability;
+	bool		reallocate;
 	const char *drain_on_timeout;
 	const char *finalize;
 	const char *on_failure;
@@ -73,19 +77,24 @@ typedef struct ZduFacts
 	/* nodes, see zdu.cluster_facts */
 	int			total;
 	int			serving;
-	int			unavailable;
-	int			unheard;
-	const char *unheard_node;	/* the first of them; NULL: none */
-	int			confirmed_offline;
+	int			staying;		/* serving, and not taken */
+	int			present;		/* up and not taken: what copies they have can be read and written */
 	int			taken;
-	int			at_original;
 	int			at_target;
 	int			done;
-	const char *lowest_online;
 	const char *highest_online;
 	int			versions_known;
 	const char *lowest_known;
 	ZduCounts	counts;
+
+	/* places: the policy's budget first, over every node; then those of zdu.budget by id */
+	ZduBudget  *budgets;
+	int			nbudgets;
+
+	/* resources of which the candidates at hand have copies */
+	ZduResource *resources;
+	int			nresources;
+	bool		copies_known;	/* nobody says where the copies are, or it was seen lately */
 
 	/* what decisions ask for besides */
 	bool		adopted;		/* this database is the one that directs */
@@ -105,6 +114,11 @@ typedef struct ZduCandidate
 	bool		confirmed;
 	bool		in_rotation;
 	bool		taken;
+	int			turn;			/* place in the order of the upgrade */
+	const int  *budgets;		/* places in ZduFacts.budgets, besides the first, that it falls under */
+	int			nbudgets;
+	const int  *copies;			/* places in ZduFacts.resources of which it has an active copy */
+	int			ncopies;
 } ZduCandidate;
 
 /*
@@ -112,7 +126,7 @@ typedef struct ZduCandidate
  * predicate's answer, in order of importance, and returns how many; *allowed
  * says whether all are yes.  candidate NULL: only what does not depend on the node.
  */
-#define ZDU_PREDICATES 9
+#define ZDU_PREDICATES 11
 extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
 
 /*
@@ -129,8 +143,11 @@ extern void zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict
 /* Is the schema new enough for the target's library (S1)? */
 extern bool zdu_decide_schema_ready(const ZduFacts *f);
 
-/* Returns how many more nodes the budget has room for, at least 0. */
+/* Returns how many more nodes could be taken if they fell under the first budget only, at least 0. */
 extern int	zdu_decide_room(const ZduFacts *f);
+
+/* Debits a node that was taken: the next one is decided by what is true from now on. */
+extern void zdu_decide_debit(ZduFacts *f, const ZduCandidate *c);
 
 /* Returns whether taking this node makes one more unavailable (D12). */
 extern bool zdu_decide_costs(const ZduCandidate *c);

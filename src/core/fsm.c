@@ -198,7 +198,7 @@ zdu_cluster_derive(ZduClusterState before, const ZduCounts *c)
 		return before == CLUSTER_STABLE ? CLUSTER_READY_TO_UPGRADE : before;
 	if (c->upgraded == 0)
 		return CLUSTER_READY_TO_UPGRADE;
-	if (c->upgraded_online == c->online && c->versions_online == 1 && c->unseen == 0 &&
+	if (c->upgraded_online == c->online && c->versions_online == 1 &&
 		c->active > 0 && c->in_error == 0)
 		return CLUSTER_READY_TO_RUN_UPGRADE_TASKS;
 	return CLUSTER_MIXED;

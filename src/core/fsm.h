@@ -82,10 +82,9 @@ typedef struct ZduCounts
 	int			online;			/* nodes but those confirmed OFFLINE */
 	int			active;
 	int			in_error;
-	int			unseen;			/* online, version not known */
 	int			versions_online;	/* different versions among them */
 	int			upgraded;		/* last seen at another version than the original, online or not */
-	int			upgraded_online;
+	int			upgraded_online;	/* one whose version was not seen is none of them */
 } ZduCounts;
 
 /* Returns the name of a state, or NULL for a number that is none. */

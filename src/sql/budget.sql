@@ -48,6 +48,72 @@ COMMENT ON COLUMN zdu.budget_begun.listened IS 'when, in seconds of zdu.cluster.
 COMMENT ON COLUMN zdu.budget_begun.node IS 'the node''s name';
 COMMENT ON COLUMN zdu.budget_begun.at IS 'when';
 
+CREATE TRIGGER budget_refuse_update
+	BEFORE UPDATE OR DELETE ON zdu.budget FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+
+CREATE VIEW zdu.budget_facts AS
+SELECT
+	b.cluster_id,
+	b.budget_id,
+	b.name,
+	concat(' in group ' || (b.selector->>'group'), ' in zone ' || (b.selector->>'zone'), ' with role ' || (b.selector->>'role'),
+		   ' with label ' || (b.selector->>'label')) AS place,
+	b.max_unavailable,
+	b.max_begun,
+	extract(epoch FROM b.per_interval)::double precision AS per_interval,
+	b.max_failures,
+	coalesce(k.total, 0)::integer AS total,
+	coalesce(k.unavailable, 0)::integer AS unavailable,
+	coalesce(k.unheard, 0)::integer AS unheard,
+	CASE WHEN k.unheard > 0 THEN
+		(SELECT min(n.name) FROM zdu.node n WHERE n.cluster_id = b.cluster_id AND n.away AND n.state = 'OFFLINE' AND NOT n.confirmed
+			AND b.budget_id = ANY (n.budgets)) END AS unheard_node,
+	coalesce(g.begun, 0)::integer AS begun,
+	coalesce(g.next_place, 0) AS next_place,
+	CASE WHEN b.max_failures IS NULL THEN 0 ELSE
+		(SELECT count(DISTINCT s.node_id) FROM zdu.step s JOIN zdu.node n ON n.node_id = s.node_id
+		 WHERE s.cluster_id = b.cluster_id AND s.state = 'failed' AND b.budget_id = ANY (n.budgets)) END::integer AS failures
+FROM zdu.budget b
+JOIN zdu.cluster c ON c.cluster_id = b.cluster_id
+LEFT JOIN (
+	SELECT
+		nc.cluster_id,
+		e.budget_id,
+		sum(nc.n) AS total,
+		sum(nc.n) FILTER (WHERE nc.state <> 'ACTIVE' OR NOT nc.in_rotation OR NOT nc.attached OR nc.taken) AS unavailable,
+		sum(nc.n) FILTER (WHERE nc.state = 'OFFLINE' AND NOT nc.confirmed) AS unheard
+	FROM zdu.node_count nc
+	CROSS JOIN LATERAL unnest(nc.budgets) AS e (budget_id)
+	WHERE nc.n > 0
+	GROUP BY nc.cluster_id, e.budget_id
+) k ON k.cluster_id = b.cluster_id AND k.budget_id = b.budget_id
+LEFT JOIN LATERAL (
+	-- The next place is there when so many are over that one less than allowed is left.
+	SELECT
+		count(*) AS begun,
+		CASE WHEN count(*) >= b.max_begun THEN
+			(array_agg(r.listened ORDER BY r.listened))[count(*) - b.max_begun + 1] + extract(epoch FROM b.per_interval)::double precision - c.listened
+		END AS next_place
+	FROM zdu.budget_begun r
+	WHERE r.budget_id = b.budget_id AND r.listened > c.listened - extract(epoch FROM b.per_interval)::double precision
+) g ON b.max_begun IS NOT NULL;
+COMMENT ON VIEW zdu.budget_facts IS 'zdu.budget and how things stand under it; durations in seconds';
+COMMENT ON COLUMN zdu.budget_facts.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.budget_facts.budget_id IS 'zdu.budget.budget_id';
+COMMENT ON COLUMN zdu.budget_facts.name IS 'its name';
+COMMENT ON COLUMN zdu.budget_facts.place IS 'its selector in words';
+COMMENT ON COLUMN zdu.budget_facts.max_unavailable IS 'zdu.budget.max_unavailable';
+COMMENT ON COLUMN zdu.budget_facts.max_begun IS 'zdu.budget.max_begun';
+COMMENT ON COLUMN zdu.budget_facts.per_interval IS 'zdu.budget.per_interval in seconds';
+COMMENT ON COLUMN zdu.budget_facts.max_failures IS 'zdu.budget.max_failures';
+COMMENT ON COLUMN zdu.budget_facts.total IS 'nodes that fall under it';
+COMMENT ON COLUMN zdu.budget_facts.unavailable IS 'of them: not serving, or taken (D12)';
+COMMENT ON COLUMN zdu.budget_facts.unheard IS 'of them: OFFLINE, not confirmed';
+COMMENT ON COLUMN zdu.budget_facts.unheard_node IS 'the name of one of those';
+COMMENT ON COLUMN zdu.budget_facts.begun IS 'begun within the last per_interval';
+COMMENT ON COLUMN zdu.budget_facts.next_place IS 'seconds until its rate has a place again; 0: it has one';
+COMMENT ON COLUMN zdu.budget_facts.failures IS 'of them: failed, in the direction that the upgrade goes';
+
 CREATE FUNCTION zdu_set_budget(
 	cluster text,
 	name text,

@@ -132,6 +132,8 @@ CREATE INDEX node_turn_idx ON zdu.node (cluster_id, turn) WHERE turn IS NOT NULL
 CREATE INDEX node_signature_idx ON zdu.node (cluster_id, budgets, turn) WHERE turn IS NOT NULL AND NOT taken;
 -- The columns that change with every step are in no index and in no condition of one: so such an update is HOT.
 CREATE INDEX node_away_idx ON zdu.node (cluster_id) WHERE away;
+-- Those that are down and wait for their turn: few, and first to be taken.
+CREATE INDEX node_down_idx ON zdu.node (cluster_id, turn) WHERE away AND turn IS NOT NULL AND NOT taken;
 CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
 CREATE INDEX node_detached_idx ON zdu.node (cluster_id) WHERE NOT attached;
 CREATE INDEX node_group_idx ON zdu.node (cluster_id, node_group);

@@ -405,8 +405,6 @@ CREATE TRIGGER step_refuse_update
 	BEFORE UPDATE ON zdu.step FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER node_count_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.node_count FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
-CREATE TRIGGER budget_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.budget FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER policy_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.policy FOR EACH ROW WHEN (OLD.shipped) EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER runbook_refuse_update

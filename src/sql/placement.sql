@@ -5,6 +5,9 @@ CREATE TABLE zdu.resource
 	cluster_id bigint NOT NULL,
 	name text NOT NULL,
 	replicas text NOT NULL,
+	lowest integer NOT NULL GENERATED ALWAYS AS (1 + split_part(replicas, '-', 1)::integer) STORED,
+	highest integer NOT NULL GENERATED ALWAYS AS (1 + CASE split_part(replicas, '-', 2)
+		WHEN '' THEN split_part(replicas, '-', 1)::integer WHEN 'all' THEN 1000000 ELSE split_part(replicas, '-', 2)::integer END) STORED,
 	health text NOT NULL DEFAULT 'green',
 	since timestamptz NOT NULL DEFAULT clock_timestamp(),
 	since_listened double precision NOT NULL DEFAULT 0,
@@ -18,6 +21,8 @@ COMMENT ON TABLE zdu.resource IS 'What there are copies of, such as shards';
 COMMENT ON COLUMN zdu.resource.cluster_id IS 'the cluster';
 COMMENT ON COLUMN zdu.resource.name IS 'its name';
 COMMENT ON COLUMN zdu.resource.replicas IS 'copies besides the primary: a number, or a range such as 0-1 or 0-all (D3)';
+COMMENT ON COLUMN zdu.resource.lowest IS 'copies that it is to have at least, the primary included';
+COMMENT ON COLUMN zdu.resource.highest IS 'and at most';
 COMMENT ON COLUMN zdu.resource.health IS 'green: every copy is active; yellow: the primary is; red: it is not (D7)';
 COMMENT ON COLUMN zdu.resource.since IS 'since when it has this health';
 COMMENT ON COLUMN zdu.resource.since_listened IS 'the same in seconds of zdu.cluster.listened';
@@ -42,6 +47,44 @@ COMMENT ON COLUMN zdu.placement.resource IS 'zdu.resource.name';
 COMMENT ON COLUMN zdu.placement.node_id IS 'the node that has this copy';
 COMMENT ON COLUMN zdu.placement.kind IS 'primary or replica';
 COMMENT ON COLUMN zdu.placement.state IS 'active; moving: it still serves, and is on its way to another node; building: it does not serve yet; failed';
+
+CREATE VIEW zdu.resource_facts AS
+SELECT
+	r.cluster_id,
+	r.name,
+	r.lowest,
+	r.highest,
+	a.placed,
+	a.active,
+	a.present,
+	a.primaries,
+	w.wanted,
+	CASE WHEN w.wanted <= 2 THEN 1 ELSE w.wanted / 2 + 1 END AS quorum
+FROM zdu.resource r
+CROSS JOIN LATERAL (
+	SELECT
+		count(*)::integer AS placed,
+		count(*) FILTER (WHERE p.state IN ('active', 'moving'))::integer AS active,
+		count(*) FILTER (WHERE p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING') AND NOT n.taken)::integer AS present,
+		count(*) FILTER (WHERE p.kind = 'primary' AND p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING'))::integer AS primaries
+	FROM zdu.placement p
+	JOIN zdu.node n ON n.node_id = p.node_id
+	WHERE p.cluster_id = r.cluster_id AND p.resource = r.name
+) a
+CROSS JOIN LATERAL (
+	SELECT greatest(r.lowest, least(a.placed, r.highest)) AS wanted
+) w;
+COMMENT ON VIEW zdu.resource_facts IS 'zdu.resource and how its copies are (D4)';
+COMMENT ON COLUMN zdu.resource_facts.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.resource_facts.name IS 'its name';
+COMMENT ON COLUMN zdu.resource_facts.lowest IS 'zdu.resource.lowest';
+COMMENT ON COLUMN zdu.resource_facts.highest IS 'zdu.resource.highest';
+COMMENT ON COLUMN zdu.resource_facts.placed IS 'nodes that have a copy, in whatever state';
+COMMENT ON COLUMN zdu.resource_facts.active IS 'of them: that serve, or would if their node did';
+COMMENT ON COLUMN zdu.resource_facts.present IS 'of those: on nodes that are up and not taken';
+COMMENT ON COLUMN zdu.resource_facts.primaries IS 'active primaries on nodes that are up';
+COMMENT ON COLUMN zdu.resource_facts.wanted IS 'copies that are to be there: as many as are placed, within the bounds';
+COMMENT ON COLUMN zdu.resource_facts.quorum IS 'how many of them a write needs: 1 of 1, 1 of 2, then the majority';
 
 CREATE FUNCTION zdu_set_resource(
 	cluster text,

@@ -5,7 +5,7 @@ SELECT
 	c.cluster_id, c.name, c.product, c.owner, c.policy, c.runbook, c.vars,
 	c.version, c.state, c.state_since, c.original, c.target, c.schema_version, c.serial, c.listened, c.swept_at, c.work_waits,
 	p.early_end, p.second_person, p.cancel, p.rollback, p.repeat_begin, p.offline_at_end, p.schema_phase, p.version_step, p.min_version,
-	p.require_latest_patch, p.max_versions, p.max_unavailable, p.drain_on_timeout, p.order_by, p.finalize, p.on_failure,
+	p.require_latest_patch, p.max_versions, p.max_unavailable, p.min_availability, p.reallocate, p.drain_on_timeout, p.order_by, p.finalize, p.on_failure,
 	extract(epoch FROM p.heartbeat_ttl)::double precision AS heartbeat_ttl,
 	extract(epoch FROM p.start_timeout)::double precision AS start_timeout,
 	extract(epoch FROM p.stop_timeout)::double precision AS stop_timeout,
@@ -15,6 +15,7 @@ SELECT
 	p.max_failures, p.auto_adopt, extract(epoch FROM p.max_block)::double precision AS max_block,
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.failures,
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
+	(SELECT count(*) FROM zdu.budget b WHERE b.cluster_id = c.cluster_id)::integer AS own_budgets,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
 	c.leader,
 	EXISTS (SELECT FROM zdu.node d WHERE d.cluster_id = c.cluster_id AND d.name = c.leader
@@ -42,21 +43,19 @@ CROSS JOIN LATERAL (
 		coalesce(sum(k.n) FILTER (WHERE k.online), 0)::integer AS online,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ACTIVE'), 0)::integer AS active,
 		coalesce(sum(k.n) FILTER (WHERE k.serving), 0)::integer AS serving,
+		coalesce(sum(k.n) FILTER (WHERE k.serving AND NOT k.taken), 0)::integer AS staying,
 		coalesce(sum(k.n) FILTER (WHERE NOT k.serving OR k.taken), 0)::integer AS unavailable,
+		coalesce(sum(k.n) FILTER (WHERE k.state IN ('ACTIVE', 'DRAINING') AND NOT k.taken), 0)::integer AS present,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
-		coalesce(sum(k.n) FILTER (WHERE k.confirmed), 0)::integer AS confirmed_offline,
 		(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND o.away
 			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
-		coalesce(sum(k.n) FILTER (WHERE k.version IS NULL AND k.online), 0)::integer AS unseen,
-		coalesce(sum(k.n) FILTER (WHERE k.version = c.original), 0)::integer AS at_original,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.target), 0)::integer AS at_target,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.target AND NOT k.taken), 0)::integer AS done,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original), 0)::integer AS upgraded,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original AND k.online), 0)::integer AS upgraded_online,
 		count(DISTINCT k.version) FILTER (WHERE k.online)::integer AS versions_online,
-		min(k.version) FILTER (WHERE k.online) AS lowest_online,
 		max(k.version) FILTER (WHERE k.online) AS highest_online,
 		count(DISTINCT k.version)::integer AS versions_known,
 		min(k.version) AS lowest_known
@@ -159,6 +158,36 @@ COMMENT ON COLUMN zdu.node_status.step IS 'the step it is in';
 COMMENT ON COLUMN zdu.node_status.since IS 'since when it is in this step, or else in this state';
 COMMENT ON COLUMN zdu.node_status.hint IS 'what helps: a new node that draws more than twice the users of its peers can be detached for a while (N17)';
 
+CREATE VIEW zdu.budget_status AS
+SELECT
+	c.name AS cluster,
+	b.name AS budget,
+	coalesce(nullif(btrim(b.place), ''), 'every node') AS nodes_meant,
+	b.total AS nodes,
+	b.unavailable,
+	zdu_limit(b.max_unavailable, b.total) AS allowed,
+	CASE WHEN b.max_begun IS NOT NULL THEN b.begun || ' of ' || b.max_begun || ' in ' || make_interval(secs => b.per_interval) END AS begun,
+	CASE WHEN b.max_failures IS NOT NULL THEN b.failures || ' of ' || b.max_failures END AS failed
+FROM (
+	SELECT f.cluster_id, '(policy)' AS name, '' AS place, f.max_unavailable, f.total, f.unavailable, NULL::integer AS max_begun, 0 AS begun,
+		NULL::double precision AS per_interval, CASE WHEN f.upgrade_id IS NOT NULL THEN f.max_failures END AS max_failures, f.failures
+	FROM zdu.cluster_facts f
+	UNION ALL
+	SELECT o.cluster_id, o.name, o.place, o.max_unavailable, o.total, o.unavailable, o.max_begun, o.begun, o.per_interval, o.max_failures, o.failures
+	FROM zdu.budget_facts o
+) b
+JOIN zdu.cluster c ON c.cluster_id = b.cluster_id
+ORDER BY c.name, b.name;
+COMMENT ON VIEW zdu.budget_status IS 'How things stand under each budget, the policy''s own first (D11)';
+COMMENT ON COLUMN zdu.budget_status.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.budget_status.budget IS 'the budget; (policy): max_unavailable and max_failures of the policy';
+COMMENT ON COLUMN zdu.budget_status.nodes_meant IS 'which nodes fall under it';
+COMMENT ON COLUMN zdu.budget_status.nodes IS 'how many';
+COMMENT ON COLUMN zdu.budget_status.unavailable IS 'of them: not serving, or taken; each counts once (D12)';
+COMMENT ON COLUMN zdu.budget_status.allowed IS 'how many may be, resolved (D10); NULL: no limit';
+COMMENT ON COLUMN zdu.budget_status.begun IS 'begun, of how many in which time; NULL: no limit';
+COMMENT ON COLUMN zdu.budget_status.failed IS 'failed, of how many with which the upgrade goes on; NULL: no limit';
+
 CREATE VIEW zdu.timeline AS
 SELECT e.at, nullif(e.cluster, '') AS cluster, e.node, e.what, e.old, e.new, e.rule, e.reason, e.caller, e.session_role
 FROM zdu.event e
@@ -197,6 +226,7 @@ END
 $$;
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
+COMMENT ON COLUMN zdu.cluster_facts.own_budgets IS 'how many rows of zdu.budget it has';
 COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
 COMMENT ON COLUMN zdu.cluster_facts.schema_watched IS 'the runbook says how the schema''s version is seen';
 COMMENT ON COLUMN zdu.cluster_facts.leader_fit IS 'the leader is ACTIVE, attached and not taken (M7)';
@@ -210,20 +240,18 @@ COMMENT ON COLUMN zdu.cluster_facts.total IS 'nodes: all';
 COMMENT ON COLUMN zdu.cluster_facts.online IS 'nodes: not confirmed OFFLINE, or stopped by zdu itself';
 COMMENT ON COLUMN zdu.cluster_facts.active IS 'nodes: ACTIVE';
 COMMENT ON COLUMN zdu.cluster_facts.serving IS 'nodes: ACTIVE and in rotation';
+COMMENT ON COLUMN zdu.cluster_facts.staying IS 'nodes: serving, and not taken';
+COMMENT ON COLUMN zdu.cluster_facts.present IS 'nodes: up and not taken, so that copies on them can be read and written';
 COMMENT ON COLUMN zdu.cluster_facts.unavailable IS 'nodes: not serving, or taken (D12)';
 COMMENT ON COLUMN zdu.cluster_facts.in_error IS 'nodes: in ERROR';
 COMMENT ON COLUMN zdu.cluster_facts.unheard IS 'nodes: OFFLINE, not confirmed';
 COMMENT ON COLUMN zdu.cluster_facts.unheard_node IS 'the name of one of them';
-COMMENT ON COLUMN zdu.cluster_facts.confirmed_offline IS 'nodes: OFFLINE, confirmed';
 COMMENT ON COLUMN zdu.cluster_facts.taken IS 'nodes: with steps of the upgrade in flight';
-COMMENT ON COLUMN zdu.cluster_facts.unseen IS 'nodes: online, at a version not yet seen';
-COMMENT ON COLUMN zdu.cluster_facts.at_original IS 'nodes: at the original version';
 COMMENT ON COLUMN zdu.cluster_facts.at_target IS 'nodes: at the target';
 COMMENT ON COLUMN zdu.cluster_facts.done IS 'nodes: at the target, with nothing in flight';
 COMMENT ON COLUMN zdu.cluster_facts.upgraded IS 'nodes: at another version than the original';
 COMMENT ON COLUMN zdu.cluster_facts.upgraded_online IS 'nodes: at another version than the original, and online';
 COMMENT ON COLUMN zdu.cluster_facts.versions_online IS 'how many versions the online nodes run';
-COMMENT ON COLUMN zdu.cluster_facts.lowest_online IS 'the lowest of them';
-COMMENT ON COLUMN zdu.cluster_facts.highest_online IS 'the highest of them';
+COMMENT ON COLUMN zdu.cluster_facts.highest_online IS 'the highest version among the online nodes';
 COMMENT ON COLUMN zdu.cluster_facts.versions_known IS 'how many versions all nodes were last seen at';
 COMMENT ON COLUMN zdu.cluster_facts.lowest_known IS 'the lowest of them';

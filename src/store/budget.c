@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "store/count.h"
+#include "zdu.h"
 
 /* What a selector says of a node; a key that it has not says nothing. */
 #define MATCHES \
@@ -34,8 +35,101 @@ static ZduQuery settle_one = {
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
+static ZduQuery budgets_of_cluster = {
+	.text =
+	"SELECT budget_id, name, place, max_unavailable, max_begun, per_interval, coalesce(max_failures, -1), total, unavailable, unheard, "
+	"unheard_node, begun, next_place, failures FROM zdu.budget_facts WHERE cluster_id = $1 ORDER BY budget_id",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery store_begun = {
+	.text =
+	"WITH over AS (DELETE FROM zdu.budget_begun g USING zdu.budget b WHERE b.cluster_id = $1 AND g.budget_id = b.budget_id "
+	"  AND g.listened <= $3 - extract(epoch FROM b.per_interval)) "
+	"INSERT INTO zdu.budget_begun (budget_id, listened, node, at) SELECT b.budget_id, $3, n.name, $4 "
+	"FROM zdu.node n JOIN zdu.budget b ON b.budget_id = ANY (n.budgets) AND b.max_begun IS NOT NULL WHERE n.node_id = ANY ($2) "
+	"ORDER BY n.node_id, b.budget_id",
+	.nargs = 4, .argtypes = {INT8OID, INT8ARRAYOID, FLOAT8OID, TIMESTAMPTZOID}
+};
+
+static ZduQuery failed_under = {
+	.text = "SELECT budget_id, failures FROM zdu.budget_facts WHERE cluster_id = $1 AND max_failures IS NOT NULL ORDER BY budget_id",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
 void
 zdu_budgets_settle(const ZduFacts *f, int64 node_id)
 {
 	zdu_run(node_id == 0 ? &settle_all : &settle_one, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(node_id)});
+}
+
+void
+zdu_budgets_load(ZduFacts *f, int n)
+{
+	ZduReader	r;
+
+	zdu_run(&budgets_of_cluster, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	while (f->nbudgets <= n && zdu_next_row(&r))
+	{
+		ZduBudget  *b = &f->budgets[f->nbudgets++];
+
+		b->id = zdu_read_int8(&r);
+		b->name = zdu_read_text(&r);
+		b->where = zdu_read_text(&r);
+		b->max_unavailable = zdu_read_text(&r);
+		b->max_begun = zdu_read_int4(&r);
+		b->per_interval = zdu_read_float8(&r, 0);
+		b->max_failures = zdu_read_int4(&r);
+		b->total = zdu_read_int4(&r);
+		b->unavailable = zdu_read_int4(&r);
+		b->unheard = zdu_read_int4(&r);
+		b->unheard_node = zdu_read_text(&r);
+		b->begun = zdu_read_int4(&r);
+		b->next_place = zdu_read_float8(&r, 0);
+		b->failures = zdu_read_int4(&r);
+	}
+}
+
+void
+zdu_budgets_begun(const ZduFacts *f, const ZduNode *nodes, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	int			k = 0;
+	bool		any_rate = false;
+
+	for (int i = 0; i < f->nbudgets; i++)
+		any_rate |= f->budgets[i].max_begun > 0;
+	for (int i = 0; i < n && any_rate; i++)
+		if (nodes[i].begun)
+			ids[k++] = nodes[i].id;
+	if (k > 0)
+		zdu_run(&store_begun, (ZduArg[]) {
+			zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_float8(f->listened), zdu_time(zdu_now())
+		});
+}
+
+const ZduBudget *
+zdu_budgets_spent(ZduFacts *f)
+{
+	ZduReader	r;
+
+	if (f->nbudgets > 1)
+	{
+		zdu_run(&failed_under, (ZduArg[]) {zdu_int8(f->cluster_id)});
+		r = zdu_reader();
+		while (zdu_next_row(&r))
+		{
+			int64		id = zdu_read_int8(&r);
+			int			failures = zdu_read_int4(&r);
+
+			for (int i = 1; i < f->nbudgets; i++)
+				if (f->budgets[i].id == id)
+					f->budgets[i].failures = failures;
+		}
+	}
+	for (int i = 0; i < f->nbudgets; i++)
+		if (!zdu_budget_bears(&f->budgets[i]))
+			return &f->budgets[i];
+	return NULL;
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "store/facts.h"
+#include "store/node.h"
 
 /*
  * Writes anew under which budgets a node (0: every node of the cluster)
@@ -15,5 +16,17 @@
  * they select by: group, zone, role, labels.  Needs the cluster's lock.
  */
 extern void zdu_budgets_settle(const ZduFacts *f, int64 node_id);
+
+/* Adds the cluster's own budgets, of which there are n, to its facts, which have room for them. */
+extern void zdu_budgets_load(ZduFacts *f, int n);
+
+/* Records which of n nodes were begun just now (those with `begun` set), for budgets with a rate. */
+extern void zdu_budgets_begun(const ZduFacts *f, const ZduNode *nodes, int n);
+
+/*
+ * Reads the failed nodes under each budget anew, the policy's own aside.
+ * Returns the first budget that does not bear them, or NULL.
+ */
+extern const ZduBudget *zdu_budgets_spent(ZduFacts *f);
 
 #endif							/* ZDU_STORE_BUDGET_H */

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "errcodes.h"
+#include "store/budget.h"
 #include "store/event.h"
 #include "store/instance.h"
 #include "utils/builtins.h"
@@ -13,12 +14,13 @@
 
 #define FACTS_COLUMNS \
 	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, schema_watched, listened, swept_at, work_waits, " \
-	"early_end, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, max_unavailable, " \
+	"early_end, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
+	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
-	"total, online, active, serving, unavailable, in_error, unheard, unheard_node, confirmed_offline, taken, unseen, at_original, at_target, done, " \
-	"upgraded, upgraded_online, versions_online, lowest_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
+	"own_budgets, one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
+	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
+	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
 	"FROM zdu.cluster_facts "
 
 static ZduQuery lock_cluster = {
@@ -75,6 +77,8 @@ read_state(ZduReader *r, ZduMachine machine)
 static void
 read_policy(ZduFacts *f, ZduReader *r)
 {
+	char	   *level;
+
 	f->early_end = zdu_read_text(r);
 	f->cancel = zdu_read_text(r);
 	f->rollback = zdu_read_text(r);
@@ -86,6 +90,9 @@ read_policy(ZduFacts *f, ZduReader *r)
 	f->require_latest_patch = zdu_read_bool(r);
 	f->max_versions = zdu_read_int4(r);
 	f->max_unavailable = zdu_read_text(r);
+	level = zdu_read_text(r);
+	f->min_availability = level != NULL ? zdu_availability_of(level) : AVAILABILITY_NONE;
+	f->reallocate = zdu_read_bool(r);
 	f->drain_on_timeout = zdu_read_text(r);
 	f->finalize = zdu_read_text(r);
 	f->on_failure = zdu_read_text(r);
@@ -116,9 +123,14 @@ read_upgrade(ZduFacts *f, ZduReader *r)
 	f->began_by = zdu_read_text(r);
 }
 
-static void
+/* Returns how many budgets it has besides the policy's. */
+static int
 read_counts(ZduFacts *f, ZduReader *r)
 {
+	ZduBudget	all = {.where = "", .max_unavailable = f->max_unavailable, .max_failures = f->max_failures, .failures = f->failures};
+	int			own_budgets;
+
+	own_budgets = zdu_read_int4(r);
 	f->one_waived = zdu_read_bool(r);
 	f->adopted = zdu_instance_matches(zdu_read_text(r), f->auto_adopt);
 	f->steps_open = zdu_read_bool(r);
@@ -130,26 +142,28 @@ read_counts(ZduFacts *f, ZduReader *r)
 	f->counts.online = zdu_read_int4(r);
 	f->counts.active = zdu_read_int4(r);
 	f->serving = zdu_read_int4(r);
-	f->unavailable = zdu_read_int4(r);
+	f->staying = zdu_read_int4(r);
+	all.unavailable = zdu_read_int4(r);
+	f->present = zdu_read_int4(r);
 	f->counts.in_error = zdu_read_int4(r);
-	f->unheard = zdu_read_int4(r);
-	f->unheard_node = zdu_read_text(r);
-	f->confirmed_offline = zdu_read_int4(r);
+	all.unheard = zdu_read_int4(r);
+	all.unheard_node = zdu_read_text(r);
 	f->taken = zdu_read_int4(r);
-	f->counts.unseen = zdu_read_int4(r);
-	f->at_original = zdu_read_int4(r);
 	f->at_target = zdu_read_int4(r);
 	f->done = zdu_read_int4(r);
 	f->counts.upgraded = zdu_read_int4(r);
 	f->counts.upgraded_online = zdu_read_int4(r);
 	f->counts.versions_online = zdu_read_int4(r);
-	f->lowest_online = zdu_read_text(r);
 	f->highest_online = zdu_read_text(r);
 	f->versions_known = zdu_read_int4(r);
 	f->lowest_known = zdu_read_text(r);
 	f->leader = zdu_read_text(r);
 	f->leader_fit = zdu_read_bool(r);
 	f->counts.upgrade_mode = zdu_upgrade_mode(f);
+	all.total = f->total;
+	f->budgets = palloc(sizeof(ZduBudget) * (own_budgets + 1));
+	f->budgets[f->nbudgets++] = all;
+	return own_budgets;
 }
 
 static ZduFacts *
@@ -157,6 +171,7 @@ read_facts(void)
 {
 	ZduReader	r = zdu_reader();
 	ZduFacts   *f;
+	int			own_budgets;
 
 	if (!zdu_next_row(&r))
 		return NULL;
@@ -178,9 +193,11 @@ read_facts(void)
 	f->work_waits = zdu_read_bool(&r);
 	read_policy(f, &r);
 	read_upgrade(f, &r);
-	read_counts(f, &r);
+	own_budgets = read_counts(f, &r);
 	if (f->max_unavailable == NULL)
 		elog(ERROR, "cluster \"%s\" has no policy \"%s\"", f->name, f->policy);
+	if (own_budgets > 0)
+		zdu_budgets_load(f, own_budgets);
 	return f;
 }
 
@@ -281,7 +298,7 @@ zdu_upgrade_hold(ZduFacts *f, const char *rule, const char *reason)
 void
 zdu_upgrade_set_failures(ZduFacts *f, int failures)
 {
-	f->failures = Max(failures, 0);
+	f->failures = f->budgets[0].failures = Max(failures, 0);
 	zdu_run(&store_failures, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int4(f->failures)});
 }
 

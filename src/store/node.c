@@ -125,9 +125,11 @@ zdu_nodes_read(uint64 rows, int *n)
 		node->reports = zdu_read_bool(&r);
 		node->fenced = zdu_read_bool(&r);
 		node->stuck = zdu_read_bool(&r);
-		node->queued = zdu_read_bool(&r);
+		node->turn = zdu_read_int4(&r);
+		node->queued = node->turn > 0;
 		node->back = zdu_read_bool(&r);
 		node->headed = zdu_read_bool(&r);
+		node->budgets = zdu_read_int8_array(&r, &node->nbudgets);
 	}
 	return nodes;
 }
@@ -283,11 +285,22 @@ zdu_node_finish(ZduNode *node, bool arrived)
 }
 
 ZduCandidate
-zdu_node_candidate(const ZduNode *node)
+zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 {
-	/* D13: a wish to be out costs its place at once, and only once. */
-	ZduCandidate c = {node->name, node->state, node->confirmed, node->in_rotation && node->attached, node->taken};
+	int		   *places = palloc(sizeof(int) * (node->nbudgets + 1));
+	ZduCandidate c = {
+		.name = node->name, .state = node->state, .confirmed = node->confirmed,
+		/* D13: a wish to be out costs its place at once, and only once. */
+		.in_rotation = node->in_rotation && node->attached,
+		.taken = node->taken, .turn = node->turn, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
+	};
 
+	/* Both are by id. */
+	for (int i = 1; i < f->nbudgets && c.nbudgets < node->nbudgets; i++)
+		if (f->budgets[i].id == node->budgets[c.nbudgets])
+			places[c.nbudgets++] = i;
+	if (c.nbudgets < node->nbudgets)
+		elog(ERROR, "node \"%s\" falls under budget " INT64_FORMAT ", which is not there", node->name, node->budgets[c.nbudgets]);
 	return c;
 }
 

@@ -27,7 +27,13 @@ typedef struct ZduNode
 	bool		stuck;
 	bool		queued;			/* it has a turn */
 	bool		back;			/* heading back to the original */
+	int			turn;			/* place in the order; 0: it has none */
+	int64	   *budgets;		/* the zdu.budget rows that it falls under */
+	int			nbudgets;
+	int		   *copies;			/* places in ZduFacts.resources, see zdu_copies_load() */
+	int			ncopies;
 	bool		headed;			/* heading anywhere; without a turn: given up, or interrupted */
+	bool		begun;			/* taken, or to be taken out of rotation, by this decision */
 	bool		changed;		/* differs from what is stored */
 	bool		moved;			/* its state does: `since` starts anew */
 	bool		finished;		/* its turn is over */
@@ -37,7 +43,12 @@ typedef struct ZduNode
 /* What a query names of zdu.node, or of a row like it, for zdu_nodes_read(). */
 #define ZDU_NODE_COLUMNS(n) \
 	n "node_id, " n "name, " n "login, " n "version, " n "incarnation, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " \
-	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn IS NOT NULL, coalesce(" n "heading = 'back', false), " n "heading IS NOT NULL"
+	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, coalesce(" n "heading = 'back', false), " n "heading IS NOT NULL, " n "budgets"
+
+/* The same columns under their names, for a query that goes through several steps. */
+#define ZDU_NODE_ROW(n) \
+	n "node_id, " n "name, " n "login, " n "version, " n "incarnation, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " \
+	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, " n "heading, " n "budgets"
 
 /* Returns the rows of the last query as an array of nodes, and their number. */
 extern ZduNode *zdu_nodes_read(uint64 rows, int *n);
@@ -77,7 +88,7 @@ extern void zdu_node_take(ZduNode *node, bool taken, const char *reason);
 /* Nothing is in flight on it any more, its turn is over; one that did not arrive keeps its heading. */
 extern void zdu_node_finish(ZduNode *node, bool arrived);
 
-extern ZduCandidate zdu_node_candidate(const ZduNode *node);
+extern ZduCandidate zdu_node_candidate(const ZduFacts *f, const ZduNode *node);
 
 /* Writes the changed ones of n nodes, and the counts with them. */
 extern void zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n);

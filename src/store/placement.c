@@ -62,6 +62,18 @@ static ZduQuery load_copies = {
 	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
 };
 
+/* Under `full` a copy counts whatever state it is in: it has to move. */
+static ZduQuery copies_of_nodes = {
+	.text =
+	"SELECT f.name, f.lowest, f.highest, f.placed, f.active, f.present, h.node_ids "
+	"FROM (SELECT DISTINCT p.resource FROM zdu.placement p WHERE p.node_id = ANY ($2) AND (p.state IN ('active', 'moving') OR $3)) d "
+	"JOIN zdu.resource_facts f ON f.cluster_id = $1 AND f.name = d.resource "
+	"CROSS JOIN LATERAL (SELECT array_agg(q.node_id) AS node_ids FROM zdu.placement q WHERE q.cluster_id = $1 AND q.resource = d.resource "
+	"  AND q.node_id = ANY ($2) AND (q.state IN ('active', 'moving') OR $3)) h "
+	"ORDER BY f.name",
+	.nargs = 3, .argtypes = {INT8OID, INT8ARRAYOID, BOOLOID}
+};
+
 char *
 zdu_placements_wrong(Jsonb *copies)
 {
@@ -78,4 +90,73 @@ zdu_placements_load(const ZduFacts *f, Jsonb *copies)
 
 	return (int) (zdu_run(&forget_resources, args) + zdu_run(&load_resources, args) +
 				  zdu_run(&forget_copies, args) + zdu_run(&load_copies, args));
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = (*(ZduNode *const *) a)->id;
+	int64		y = (*(ZduNode *const *) b)->id;
+
+	return (x > y) - (x < y);
+}
+
+/* Returns the one of n nodes, sorted by id, that has this id. */
+static ZduNode *
+seek(ZduNode **sorted, int n, int64 id)
+{
+	ZduNode		key = {.id = id};
+	ZduNode    *wanted = &key;
+
+	return *(ZduNode **) bsearch(&wanted, sorted, n, sizeof(ZduNode *), compare_ids);
+}
+
+void
+zdu_copies_load(ZduFacts *f, ZduNode *nodes, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	ZduNode   **sorted = palloc(sizeof(ZduNode *) * (n + 1));
+	uint64		rows;
+	ZduReader	r;
+
+	f->nresources = 0;
+	if (f->min_availability == AVAILABILITY_NONE || n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = nodes[i].id;
+		sorted[i] = &nodes[i];
+	}
+	qsort(sorted, n, sizeof(ZduNode *), compare_ids);
+	rows = zdu_run(&copies_of_nodes, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_int8_array(ids, n), zdu_bool(f->min_availability == AVAILABILITY_FULL)
+	});
+	f->resources = palloc(sizeof(ZduResource) * (rows + 1));
+	for (int i = 0; i < n; i++)
+	{
+		nodes[i].copies = palloc(sizeof(int) * (rows + 1));
+		nodes[i].ncopies = 0;
+	}
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		ZduResource *res = &f->resources[f->nresources];
+		int64	   *holders;
+		int			nholders;
+
+		res->name = zdu_read_text(&r);
+		res->lowest = zdu_read_int4(&r);
+		res->highest = zdu_read_int4(&r);
+		res->placed = zdu_read_int4(&r);
+		res->active = zdu_read_int4(&r);
+		res->present = zdu_read_int4(&r);
+		holders = zdu_read_int8_array(&r, &nholders);
+		for (int i = 0; i < nholders; i++)
+		{
+			ZduNode    *node = seek(sorted, n, holders[i]);
+
+			node->copies[node->ncopies++] = f->nresources;
+		}
+		f->nresources++;
+	}
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "store/facts.h"
+#include "store/node.h"
 #include "utils/jsonb.h"
 
 /*
@@ -22,5 +23,11 @@ extern char *zdu_placements_wrong(Jsonb *copies);
  * rows written.  Needs the cluster's lock.
  */
 extern int	zdu_placements_load(const ZduFacts *f, Jsonb *copies);
+
+/*
+ * Sets the resources of which n nodes have copies, and for each node which
+ * they are, as far as the policy's min_availability asks for that.
+ */
+extern void zdu_copies_load(ZduFacts *f, ZduNode *nodes, int n);
 
 #endif							/* ZDU_STORE_PLACEMENT_H */

@@ -6,19 +6,75 @@
 
 #include "catalog/pg_type.h"
 
-/* Two ordered look-ups instead of one sort over all that wait. */
+/*
+ * Nodes that wait are grouped by their signature: the budgets they fall
+ * under.  What is true of the first of them as to budgets is true of all, so
+ * each signature gives as many as it has places for, and a zone that is full
+ * keeps nobody else waiting.  Nodes that are down and wait are few: they are
+ * read together.  Class 0 costs no place, class 1 are the merely unheard.
+ */
+#define NEXT_NODES(also, down, unless) \
+	"WITH open AS MATERIALIZED (SELECT s.signature::bigint[] AS budgets, s.free, s.places " \
+	"    FROM unnest($2, $3, $4) AS s(signature, free, places)), " \
+	also \
+	"down AS MATERIALIZED (SELECT g.*, row_number() OVER (PARTITION BY g.budgets, g.class ORDER BY g.turn) AS nth FROM ( " \
+	"    SELECT CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN 1 ELSE 0 END AS class, n.* FROM zdu.node n " \
+	"    WHERE n.cluster_id = $1 AND n.away AND n.turn IS NOT NULL AND NOT n.taken " down ") g) " \
+	"SELECT " ZDU_NODE_COLUMNS("c.") " FROM ( " \
+	"  SELECT d.class, " ZDU_NODE_ROW("d.") " FROM open o JOIN down d ON d.budgets = o.budgets " \
+	"    AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
+	"  UNION ALL " \
+	"  SELECT 2, " ZDU_NODE_ROW("u.") " FROM open o CROSS JOIN LATERAL ( " \
+	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets = o.budgets AND n.turn IS NOT NULL AND NOT n.taken AND NOT n.away " \
+	unless \
+	"    ORDER BY n.turn LIMIT o.places) u) c " \
+	"ORDER BY c.class, c.turn"
+
+static ZduQuery nodes_heads = {
+	.text = NEXT_NODES("", "", ""),
+	.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/* Those between two states keep nobody waiting either. */
+#define NOT_BETWEEN "AND n.state NOT IN ('STARTING', 'TERMINATING') "
+
 static ZduQuery nodes_next = {
+	.text = NEXT_NODES("", NOT_BETWEEN, ""),
+	.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/*
+ * The same under min_availability = primaries (D4, D5): passes over nodes that
+ * have a copy of what is short of copies, as long as others are away.
+ */
+static ZduQuery nodes_next_primaries = {
+	.text = NEXT_NODES(
+	"short AS MATERIALIZED (SELECT f.name FROM (SELECT DISTINCT p.resource FROM zdu.node a JOIN zdu.placement p ON p.node_id = a.node_id "
+	"      WHERE a.cluster_id = $1 AND a.away AND (a.taken OR a.state NOT IN ('ACTIVE', 'DRAINING')) AND p.state IN ('active', 'moving')) t "
+	"    JOIN zdu.resource_facts f ON f.cluster_id = $1 AND f.name = t.resource "
+	"    WHERE f.present = f.quorum AND f.active > f.quorum), ",
+	NOT_BETWEEN,
+	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN short ON short.name = p.resource "
+	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving')) "
+	"    AND ($5 OR NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
+	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving') AND f.present = f.quorum AND f.active = f.quorum)) "),
+	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID}
+};
+
+/* And under full (D3, D5): nodes whose copies would not find a place on those that are left. */
+static ZduQuery nodes_next_full = {
+	.text = NEXT_NODES("", NOT_BETWEEN,
+	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource r ON r.cluster_id = p.cluster_id AND r.name = p.resource "
+	"      WHERE p.node_id = n.node_id AND (NOT $5 OR r.highest >= $6)) "),
+	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID, INT4OID}
+};
+
+/* Signatures of nodes that might wait; a cluster without budgets of its own has one. */
+static ZduQuery signatures = {
 	.text =
-	"SELECT " ZDU_NODE_COLUMNS("c.") " "
-	"FROM ((SELECT 0 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND away "
-	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3) "
-	"      UNION ALL "
-	"      (SELECT 1 AS class, * FROM zdu.node "
-	"       WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken AND NOT away "
-	"         AND ($2::text IS NULL OR name = $2) ORDER BY turn LIMIT $3)) c "
-	"ORDER BY class, turn LIMIT $3",
-	.nargs = 3, .argtypes = {INT8OID, TEXTOID, INT4OID}
+	"SELECT DISTINCT k.budgets, k.budgets::text FROM zdu.node_count k WHERE k.cluster_id = $1 AND k.n > 0 AND NOT k.taken "
+	"ORDER BY k.budgets",
+	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery nodes_to_order = {
@@ -59,10 +115,120 @@ static ZduQuery any_queued = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
-ZduNode *
-zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n)
+/* How many nodes of one signature are asked for. */
+typedef struct Ask
 {
-	return zdu_nodes_read(zdu_run(&nodes_next, (ZduArg[]) {zdu_int8(cluster_id), zdu_text(only), zdu_int4(limit)}), n);
+	int			n;
+	char	  **signature;
+	int64	   *free;			/* of those that cost no place */
+	int64	   *places;			/* of the others */
+} Ask;
+
+/* Asks for as many of a signature as its budgets have places for, at most `slots`. */
+static void
+ask_signature(Ask *ask, const ZduFacts *f, char *signature, const int64 *ids, int nids, int slots)
+{
+	int			free = slots;
+	int			places = slots;
+
+	for (int i = 0, k = 0; i < f->nbudgets; i++)
+	{
+		const ZduBudget *b = &f->budgets[i];
+
+		if (i > 0 && (k >= nids || ids[k] != b->id))
+			continue;
+		if (i > 0)
+			k++;
+		free = Min(free, zdu_budget_rate_room(b));
+		places = Min(places, zdu_budget_room(b));
+	}
+	places = Min(places, free);
+	if (free == 0)
+		return;
+	ask->signature[ask->n] = signature;
+	ask->free[ask->n] = free;
+	ask->places[ask->n] = places;
+	ask->n++;
+}
+
+/* One of each signature, whether or not it has a place: for those who want to know why not. */
+static void
+ask_head(Ask *ask, char *signature)
+{
+	ask->signature[ask->n] = signature;
+	ask->free[ask->n] = ask->places[ask->n] = 1;
+	ask->n++;
+}
+
+static void
+make_room(Ask *ask, uint64 n)
+{
+	ask->n = 0;
+	ask->signature = palloc(sizeof(char *) * (n + 1));
+	ask->free = palloc(sizeof(int64) * (n + 1));
+	ask->places = palloc(sizeof(int64) * (n + 1));
+}
+
+static ZduNode *
+ask_nodes(ZduQuery *q, const ZduFacts *f, const Ask *ask, int *n)
+{
+	return zdu_nodes_read(zdu_run(q, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text_array(ask->signature, ask->n), zdu_int8_array(ask->free, ask->n),
+		zdu_int8_array(ask->places, ask->n), zdu_bool(f->reallocate), zdu_int4(f->present)
+	}), n);
+}
+
+/* Fills in what is asked of each signature; slots 0: its first. */
+static void
+ask_all(Ask *ask, const ZduFacts *f, int slots)
+{
+	uint64		rows;
+	ZduReader	r;
+
+	if (f->nbudgets == 1)
+	{
+		make_room(ask, 1);
+		if (slots == 0)
+			ask_head(ask, "{}");
+		else
+			ask_signature(ask, f, "{}", NULL, 0, slots);
+		return;
+	}
+	rows = zdu_run(&signatures, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	make_room(ask, rows);
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		int			nids;
+		int64	   *ids = zdu_read_int8_array(&r, &nids);
+		char	   *signature = zdu_read_text(&r);
+
+		if (slots == 0)
+			ask_head(ask, signature);
+		else
+			ask_signature(ask, f, signature, ids, nids, slots);
+	}
+}
+
+ZduNode *
+zdu_nodes_next(const ZduFacts *f, int slots, int *n)
+{
+	Ask			ask;
+	ZduQuery   *q = f->min_availability == AVAILABILITY_PRIMARIES ? &nodes_next_primaries :
+		f->min_availability == AVAILABILITY_FULL ? &nodes_next_full : &nodes_next;
+
+	ask_all(&ask, f, slots);
+	*n = 0;
+	return ask.n == 0 ? NULL : ask_nodes(q, f, &ask, n);
+}
+
+ZduNode *
+zdu_nodes_heads(const ZduFacts *f, int *n)
+{
+	Ask			ask;
+
+	ask_all(&ask, f, 0);
+	return ask_nodes(&nodes_heads, f, &ask, n);
 }
 
 ZduPlanNode *

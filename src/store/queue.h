@@ -27,9 +27,15 @@ extern void zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading);
 extern bool zdu_nodes_queued(const ZduFacts *f);
 
 /*
- * Returns nodes that may be taken next, best first: those that are down
- * already and cost nothing, then by turn.  only: this node or NULL for all.
+ * Returns nodes to be decided about, best first: those that are down already
+ * and cost no place, then those unheard, then by turn.  Of each signature
+ * (the budgets a node falls under) as many as have a place, and at most
+ * `slots`; nodes that copies of data stand in the way of are passed over.
+ * Whoever takes some of them and finds others refused asks again.
  */
-extern ZduNode *zdu_nodes_next(int64 cluster_id, const char *only, int limit, int *n);
+extern ZduNode *zdu_nodes_next(const ZduFacts *f, int slots, int *n);
+
+/* Returns the first of each class and signature, whether or not it has a place. */
+extern ZduNode *zdu_nodes_heads(const ZduFacts *f, int *n);
 
 #endif							/* ZDU_QUEUE_H */

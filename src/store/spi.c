@@ -451,6 +451,24 @@ zdu_read_float8(ZduReader *r, double if_null)
 	return isnull ? if_null : DatumGetFloat8(d);
 }
 
+int64 *
+zdu_read_int8_array(ZduReader *r, int *n)
+{
+	bool		isnull;
+	Datum		d = zdu_read_datum(r, &isnull);
+	Datum	   *elements;
+	int64	   *values;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(d), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, NULL, n);
+	values = palloc(sizeof(int64) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		values[i] = DatumGetInt64(elements[i]);
+	return values;
+}
+
 bool
 zdu_read_bool(ZduReader *r)
 {

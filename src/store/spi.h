@@ -124,6 +124,7 @@ extern char *zdu_read_text(ZduReader *r);	/* any type, by its output function; N
 extern int64 zdu_read_int8(ZduReader *r);	/* bigint or integer; NULL is 0 */
 extern int	zdu_read_int4(ZduReader *r);
 extern double zdu_read_float8(ZduReader *r, double if_null);
+extern int64 *zdu_read_int8_array(ZduReader *r, int *n);	/* NULL is empty */
 extern bool zdu_read_bool(ZduReader *r);	/* NULL is false */
 extern int	zdu_read_tristate(ZduReader *r);	/* 0, 1; NULL is 2, as in ZduAnswer */
 extern Jsonb *zdu_read_jsonb(ZduReader *r);	/* NULL is NULL */

@@ -10,6 +10,8 @@
 #include "tap.h"
 
 /* Five nodes that serve, one by one; an upgrade from 1.0 to 1.1 is running. */
+static ZduBudget own;			/* the policy's */
+
 static ZduFacts
 base(void)
 {
@@ -22,17 +24,21 @@ base(void)
 	f.target = "1.1";
 	f.state = CLUSTER_MIXED;
 	f.version_step = "next_minor";
-	f.max_unavailable = "1";
 	f.upgrade_id = 1;
 	f.run = RUN_RUNNING;
-	f.total = f.serving = f.counts.online = 5;
+	f.total = f.serving = f.staying = f.present = f.counts.online = 5;
+	own = (ZduBudget) {.where = "", .max_unavailable = "1", .total = 5};
+	f.budgets = &own;
+	f.nbudgets = 1;
+	f.copies_known = true;
 	f.adopted = f.prepared = true;
 	return f;
 }
 
 /* ---- may it be taken? ---- */
 
-#define SERVES {"app1", NODE_ACTIVE, false, true, false}
+#define NODE(s, c, r) {.name = "app1", .state = s, .confirmed = c, .in_rotation = r}
+#define SERVES NODE(NODE_ACTIVE, false, true)
 
 typedef struct TakeCase
 {
@@ -55,19 +61,19 @@ static const TakeCase takes[] = {
 	{"D10", "33% of 2 is one", "33%", 2, 2, 0, 0, SERVES, true},
 	{"D10", "of two, one stays even with 100%", "100%", 2, 1, 1, 0, SERVES, false},
 	{"D11", "a budget that others overdrew is not drawn further", "2", 5, 2, 3, 0, SERVES, false},
-	{"D12", "one in ERROR is away already and adds nothing", "1", 5, 4, 1, 0, {"app1", NODE_ERROR, false, true, false}, true},
-	{"D12", "nor does one that is confirmed OFFLINE", "1", 5, 4, 1, 0, {"app1", NODE_OFFLINE, true, true, false}, true},
-	{"D12", "nor one out of rotation", "1", 5, 4, 1, 0, {"app1", NODE_ACTIVE, false, false, false}, true},
-	{"D12", "nor one that drains of itself", "1", 5, 4, 1, 0, {"app1", NODE_DRAINING, false, true, false}, true},
-	{"D12", "not even to an overdrawn budget", "1", 5, 2, 3, 0, {"app1", NODE_ERROR, false, true, false}, true},
-	{"D12", "one that is merely unheard needs a free place besides", "1", 5, 4, 1, 1, {"app1", NODE_OFFLINE, false, true, false}, false},
-	{"D12", "with one it may be taken", "2", 5, 4, 1, 1, {"app1", NODE_OFFLINE, false, true, false}, true},
+	{"D12", "one in ERROR is away already and adds nothing", "1", 5, 4, 1, 0, NODE(NODE_ERROR, false, true), true},
+	{"D12", "nor does one that is confirmed OFFLINE", "1", 5, 4, 1, 0, NODE(NODE_OFFLINE, true, true), true},
+	{"D12", "nor one out of rotation", "1", 5, 4, 1, 0, NODE(NODE_ACTIVE, false, false), true},
+	{"D12", "nor one that drains of itself", "1", 5, 4, 1, 0, NODE(NODE_DRAINING, false, true), true},
+	{"D12", "not even to an overdrawn budget", "1", 5, 2, 3, 0, NODE(NODE_ERROR, false, true), true},
+	{"D12", "one that is merely unheard needs a free place besides", "1", 5, 4, 1, 1, NODE(NODE_OFFLINE, false, true), false},
+	{"D12", "with one it may be taken", "2", 5, 4, 1, 1, NODE(NODE_OFFLINE, false, true), true},
 	{"D12", "somebody unheard keeps the others from being taken", "1", 5, 4, 1, 1, SERVES, false},
-	{"N2", "one that is STARTING is not there yet", "3", 5, 4, 1, 0, {"app1", NODE_STARTING, false, true, false}, false},
-	{"N2", "one that is TERMINATING is not gone yet", "3", 5, 4, 1, 0, {"app1", NODE_TERMINATING, false, true, false}, false},
+	{"N2", "one that is STARTING is not there yet", "3", 5, 4, 1, 0, NODE(NODE_STARTING, false, true), false},
+	{"N2", "one that is TERMINATING is not gone yet", "3", 5, 4, 1, 0, NODE(NODE_TERMINATING, false, true), false},
 	{"D14", "the last one that serves stays", "2", 5, 1, 0, 0, SERVES, false},
 	{"D14", "the last but one may go", "2", 5, 2, 0, 0, SERVES, true},
-	{"D14", "one that does not serve may go even when nobody serves", "1", 5, 0, 5, 0, {"app1", NODE_ERROR, false, true, false}, true},
+	{"D14", "one that does not serve may go even when nobody serves", "1", 5, 0, 5, 0, NODE(NODE_ERROR, false, true), true},
 	{"D14", "a cluster of one is not taken", "1", 1, 1, 0, 0, SERVES, false}
 };
 
@@ -93,11 +99,11 @@ test_takes(void)
 		bool		allowed;
 		int			n;
 
-		f.max_unavailable = t->max_unavailable;
-		f.total = t->total;
-		f.serving = t->serving;
-		f.unavailable = t->unavailable;
-		f.unheard = t->unheard;
+		own.max_unavailable = t->max_unavailable;
+		f.total = own.total = t->total;
+		f.serving = f.staying = t->serving;
+		own.unavailable = t->unavailable;
+		own.unheard = t->unheard;
 		n = zdu_decide_take(&f, &t->node, v, &allowed);
 		no = refusal(v, n);
 		ok(allowed == t->allowed && allowed == (no == NULL), t->rule, "%s: %s%s%s", t->claim, allowed ? "yes" : "no, ",
@@ -145,7 +151,7 @@ test_gates(void)
 
 		f.adopted = g->adopted;
 		f.run = g->run;
-		f.failures = g->failures;
+		own.failures = g->failures;
 		f.prepared = g->prepared;
 		n = zdu_decide_take(&f, NULL, v, &allowed);
 		no = refusal(v, n);
@@ -166,18 +172,18 @@ test_detach(void)
 
 	zdu_decide_detach(&f, &node, v, &allowed);
 	ok(allowed, "D13", "a detach by hand has the place that an upgrade would have");
-	f.unavailable = 1;
-	f.serving = 4;
+	own.unavailable = 1;
+	f.staying = 4;
 	zdu_decide_detach(&f, &node, v, &allowed);
 	ok(!allowed, "D13", "and not a second one");
 	ok(zdu_decide_room(&f) == 0, "D10", "there is no room then");
-	f.unavailable = 3;
+	own.unavailable = 3;
 	ok(zdu_decide_room(&f) == 0, "D11", "an overdrawn budget has no room, and not less");
-	f.max_unavailable = "4";
+	own.max_unavailable = "4";
 	ok(zdu_decide_room(&f) == 1, "D10", "four of five leave room for one beside three");
 
 	f = base();
-	f.total = f.serving = 1;
+	f.total = f.staying = own.total = 1;
 	f.one_waived = true;
 	zdu_decide_take(&f, &node, v, &allowed);
 	ok(allowed, "D10", "a cluster of one may be taken where that is waived");
