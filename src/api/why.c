@@ -47,7 +47,7 @@ static ZduQuery steps_in_flight = {
 
 static ZduQuery steps_failed = {
 	.text =
-	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 80), ''), 250), "
+	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 160), ''), 400), "
 	"  left(s.until, 120), s.ended_at, n.name, s.attempt "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 	"WHERE s.cluster_id = $1 AND s.state = 'failed' AND ($2::text IS NULL OR n.name = $2) ORDER BY s.ended_at, s.step_id",
