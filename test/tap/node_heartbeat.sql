@@ -1,6 +1,6 @@
 -- Promise: a beat tells that a node lives and is answered; a late or a bad one changes nothing, its neighbours count.
 BEGIN;
-SELECT plan(33);
+SELECT plan(34);
 SET client_min_messages = warning;
 
 SELECT zdu_set_cluster('shop');
@@ -36,6 +36,7 @@ SELECT is((SELECT zdu_heartbeat('shop', 'app1')::text), '(serve,0,{})', 'N5: a n
 CREATE TEMP TABLE before AS SELECT pg_temp.stored() AS row, (SELECT count(*) FROM zdu.event) AS events;
 SET zdu.clock_offset = '6s';
 SELECT is(pg_temp.beat('p0', 'OFFLINE', 7, 7), '(,,)', 'N16: a late beat of another incarnation gets no answer');
+SELECT is(pg_temp.beat('p0', 'ACTIVE', 7, 7), '(,,)', 'N16: nor does one that says what is stored');
 SELECT is(pg_temp.stored(), row, 'N16: it changes nothing, not even when the node was heard') FROM before;
 SELECT is((SELECT count(*) FROM zdu.event), events, 'N16: it is no event') FROM before;
 SELECT zdu_join('shop', 'app1', '1.0', 'p4');
