@@ -7,13 +7,14 @@
 #   make check-rules  which rules of doc/rules.md have a passed assertion
 #   make check-style  layering and layout
 #   make e2e          rolls real products, see test/e2e/run
+#   make mutate       breaks rules and sees that their tests notice, see test/mutate/run
 #   make bench-quick  what zdu costs beside something plain, see test/bench/run
 
 # The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
 # has a check of its own, is read for other goals only.
-ifneq (,$(filter demo check check-rules check-style bench-quick e2e,$(MAKECMDGOALS)))
+ifneq (,$(filter demo check check-rules check-style bench-quick e2e mutate,$(MAKECMDGOALS)))
 
-.PHONY: demo check check-rules check-style bench-quick e2e
+.PHONY: demo check check-rules check-style bench-quick e2e mutate
 demo:
 	@demo/run
 check:
@@ -26,6 +27,8 @@ bench-quick:
 	@test/bench/run
 e2e:
 	@test/e2e/run
+mutate:
+	@test/mutate/run
 
 else
 
