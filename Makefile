@@ -38,6 +38,7 @@ MODULE_big = zdu
 
 # One a line, in the order of the alphabet.
 CORE_OBJS = \
+	src/core/barrier.o \
 	src/core/bound.o \
 	src/core/budget.o \
 	src/core/copies.o \
@@ -58,6 +59,7 @@ STORE_OBJS = \
 	src/store/document.o \
 	src/store/event.o \
 	src/store/facts.o \
+	src/store/gate.o \
 	src/store/guard.o \
 	src/store/instance.o \
 	src/store/node.o \
@@ -76,6 +78,7 @@ STORE_OBJS = \
 	src/store/worker.o
 API_OBJS = \
 	src/api/admin.o \
+	src/api/approve.o \
 	src/api/asset.o \
 	src/api/begin.o \
 	src/api/budget.o \
@@ -83,6 +86,8 @@ API_OBJS = \
 	src/api/drive.o \
 	src/api/expect.o \
 	src/api/feature.o \
+	src/api/freeze.o \
+	src/api/gate.o \
 	src/api/heartbeat.o \
 	src/api/join.o \
 	src/api/leader.o \
@@ -101,6 +106,7 @@ API_OBJS = \
 	src/api/sweep.o \
 	src/api/take.o \
 	src/api/version.o \
+	src/api/waive.o \
 	src/api/why.o \
 	src/api/work.o \
 	src/api/write.o
@@ -117,6 +123,8 @@ SQL_PARTS = \
 	src/sql/budget.sql \
 	src/sql/placement.sql \
 	src/sql/side.sql \
+	src/sql/gate.sql \
+	src/sql/freeze.sql \
 	src/sql/views.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql

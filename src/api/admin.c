@@ -1,6 +1,6 @@
 /*
  * admin.c
- *	  The ways out and the chores: force_state, waive, adopt, prune.
+ *	  The ways out and the chores: force_state, adopt, prune.
  */
 #include "api/api.h"
 
@@ -14,7 +14,6 @@
 #include "zdu.h"
 
 PG_FUNCTION_INFO_V1(zdu_force_state);
-PG_FUNCTION_INFO_V1(zdu_waive);
 PG_FUNCTION_INFO_V1(zdu_adopt);
 PG_FUNCTION_INFO_V1(zdu_prune);
 
@@ -31,12 +30,6 @@ static ZduQuery end_upgrade = {
 static ZduQuery leave_mode = {
 	.text = "UPDATE zdu.cluster SET version = coalesce($2::zdu_version, version), original = NULL, target = NULL WHERE cluster_id = $1",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
-};
-
-static ZduQuery insert_waiver = {
-	.text = "INSERT INTO zdu.waiver (cluster_id, rule, reason, at) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT (cluster_id, rule) DO UPDATE SET reason = excluded.reason, at = excluded.at, session_role = excluded.session_role",
-	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
 /* Nobody holds them from now on; what may still run is waited out. */
@@ -117,27 +110,6 @@ zdu_force_state(PG_FUNCTION_ARGS)
 	}
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(state));
-}
-
-Datum
-zdu_waive(PG_FUNCTION_ARGS)
-{
-	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
-	char	   *rule = zdu_arg_required(fcinfo, 1, "rule");
-	char	   *reason = zdu_arg_required(fcinfo, 2, "reason");
-	ZduCall		call;
-
-	zdu_call_begin(&call, "zdu_waive", cluster);
-	if (strcmp(rule, "D10") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("rule \"%s\" cannot be waived", rule),
-				 errdetail("L22: D10, a cluster of one, can."),
-				 errhint("SELECT zdu_waive('%s', 'D10', 'reason')", cluster)));
-	zdu_run(&insert_waiver, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(rule), zdu_text(reason), zdu_time(zdu_now())});
-	zdu_event_note(NULL, "waive", NULL, rule, rule, reason);
-	zdu_call_end(&call);
-	PG_RETURN_TEXT_P(cstring_to_text("waived"));
 }
 
 Datum

@@ -13,6 +13,7 @@
 #include "core/plan.h"
 #include "core/version.h"
 #include "store/event.h"
+#include "store/gate.h"
 #include "store/guard.h"
 #include "store/instance.h"
 #include "store/queue.h"
@@ -46,8 +47,8 @@ zdu_limit(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(zdu_limit_resolve(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1)));
 }
 
-/* Puts all nodes (of the group, if one is named) that are not at the target into the policy's order. */
-static void
+/* Puts all nodes (of the group, if one is named) that are not at the target into the policy's order; returns how many. */
+static int
 queue_all(ZduFacts *f, const char *target, const char *node_group)
 {
 	int			n;
@@ -68,7 +69,8 @@ queue_all(ZduFacts *f, const char *target, const char *node_group)
 		if (node->version == NULL || zdu_version_compare(node->version, target) != 0)
 			ids[k++] = node->id;
 	}
-	zdu_nodes_queue(f, ids, k, false);
+	zdu_nodes_order(ids, k);
+	return k;
 }
 
 /* Says what was begun, as a person would. */
@@ -113,11 +115,13 @@ prepare_drive(ZduFacts *f, const ZduBegin *b)
 {
 	char	   *error = NULL;
 
-	queue_all(f, b->target, b->wish->node_group);
+	zdu_gates_pin(f, f->upgrade_id, queue_all(f, b->target, b->wish->node_group), b->wish->canary);
 	/* Only now is {version} the target. */
 	zdu_steps_insert(f, f->upgrade_id, zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error), false);
 	if (error != NULL)
 		elog(ERROR, "the preparation of cluster \"%s\" passed its check: %s", f->name, error);
+	/* Until the end of this decision finds that nothing forbids it. */
+	zdu_preparation_keep_back(f);
 	zdu_guards_make(b->runbook, f, f->upgrade_id);
 	zdu_set_work_waits(f, true);
 	zdu_notify();

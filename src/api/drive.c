@@ -5,6 +5,7 @@
 #include "api/drive.h"
 
 #include "api/feature.h"
+#include "api/gate.h"
 #include "api/leader.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
@@ -221,7 +222,7 @@ zdu_enlist(ZduFacts *f, const ZduNode *node)
 	if (node->queued || node->headed || node->taken)
 		return;
 	zdu_event_note(node->name, "queue", NULL, "forward", "L9", "turned up after the upgrade had begun");
-	zdu_nodes_queue(f, &node->id, 1, false);
+	zdu_nodes_queue(&node->id, 1, false);
 	zdu_set_work_waits(f, true);
 	zdu_notify();
 }
@@ -261,7 +262,7 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 			affected++;
 	}
 	zdu_nodes_store(f, nodes, n);
-	zdu_nodes_queue(f, queued, nqueued, true);
+	zdu_nodes_queue(queued, nqueued, true);
 	zdu_notify();
 	return affected;
 }
@@ -283,6 +284,7 @@ zdu_drive(ZduCall *call)
 {
 	ZduFacts   *f = zdu_facts_settle(call->f);
 
+	zdu_gates_advance(f);
 	if ((f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK) && f->upgrade_id != 0 && is_unwound(f))
 	{
 		if (make_undo(f) > 0)
@@ -298,7 +300,8 @@ zdu_drive(ZduCall *call)
 		f = zdu_facts_settle(f);
 	}
 	else if (f->upgrade_id != 0 && f->run == RUN_RUNNING && strcmp(f->finalize, "auto") == 0 &&
-			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->counts.online > 0 && f->taken == 0 && (!f->driven || !zdu_nodes_queued(f)))
+			 f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->counts.online > 0 && f->taken == 0 && f->gate.name == NULL &&
+			 (!f->driven || !zdu_nodes_queued(f)))
 	{
 		zdu_end_mode(f, f->highest_online, RUN_COMPLETED, "finalized by itself");
 		f = zdu_facts_settle(f);

@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 
+#include "api/approve.h"
 #include "api/drive.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
@@ -200,7 +201,7 @@ zdu_retry(PG_FUNCTION_ARGS)
 			if (only == 0 || ids[n] == only)
 				n++;
 		}
-		zdu_nodes_queue(f, ids, n, false);
+		zdu_nodes_queue(ids, n, false);
 		affected += n;
 	}
 	if (zdu_budgets_spent(f) == NULL)
@@ -225,11 +226,11 @@ roll_back_node(ZduFacts *f, const char *name, const char *reason)
 	if (!node->taken && !touched)
 	{
 		/* Only waiting: it is given up before it was touched. */
-		zdu_nodes_queue(f, &node->id, 1, true);
+		zdu_nodes_queue(&node->id, 1, true);
 		zdu_nodes_dequeue(f, node->id, true);
 		return 1;
 	}
-	zdu_nodes_queue(f, &node->id, 1, true);
+	zdu_nodes_queue(&node->id, 1, true);
 	if (node->taken)
 	{
 		zdu_unwind(f, node);
@@ -333,6 +334,8 @@ zdu_finalize(PG_FUNCTION_ARGS)
 	zdu_call_begin(&call, "zdu_finalize", cluster);
 	f = call.f;
 	check_who_finalizes(&call);
+	if (f->upgrade_id != 0)
+		zdu_require_second_person(&call, psprintf("cannot finalize the upgrade of cluster \"%s\"", cluster));
 	zdu_decide_finalize(f, zdu_node_worst(f), &v);
 	if (v.answer != ANSWER_YES)
 	{

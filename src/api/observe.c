@@ -5,6 +5,7 @@
 #include "api/observe.h"
 
 #include "api/drive.h"
+#include "api/gate.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "store/event.h"
@@ -138,7 +139,8 @@ static const struct
 	void		(*saw) (ZduFacts *f, const ZduWatchState *w);
 }			watch_kinds[] = {
 	{"guard", guard_saw},
-	{"schema", schema_saw}
+	{"schema", schema_saw},
+	{"gate", zdu_gate_saw}
 };
 
 void

@@ -11,6 +11,7 @@
 #include "api/take.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "store/gate.h"
 #include "store/node.h"
 #include "store/placement.h"
 #include "store/queue.h"
@@ -199,7 +200,7 @@ put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n, Refusals 
 {
 	for (int i = 0; i < n; i++)
 	{
-		char	   *since = NULL;
+		const char *since = v[i].since;
 
 		if (v[i].answer != ANSWER_YES && strcmp(v[i].subject, "not_held") == 0)
 		{
@@ -383,6 +384,8 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 
 	if (node != NULL)
 		(void) zdu_node_known(f, node);
+	/* What the next exchange finds open is open. */
+	zdu_gate_look_on(f);
 	if (f->upgrade_id != 0 || target != NULL)
 		why_workers(a, f, rb);
 	if (target != NULL)

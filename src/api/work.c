@@ -10,6 +10,7 @@
 #include "api/api.h"
 
 #include "api/drive.h"
+#include "api/gate.h"
 #include "api/observe.h"
 #include "api/outcome.h"
 #include "api/sweep.h"
@@ -349,6 +350,7 @@ decide(Exchange *x)
 		/* To grant a step changes none of them, to take a node does. */
 		f->current = true;
 	}
+	zdu_gates_advance(f);
 	left_over = fill(x);
 	zdu_drive(&x->call);
 	/* Afterwards: what was decided just now may have made work. */

@@ -40,6 +40,10 @@ static const PredicateRow predicates[ZDU_PREDICATES] = {
 	{"failures_left", "D11", false, false, failures_left},
 	{"prepared", "D8", false, false, prepared},
 	{"schema_ready", "S1", false, false, schema_ready},
+	{"not_frozen", "L22", false, false, zdu_ask_not_frozen},
+	{"in_window", "L22", false, false, zdu_ask_in_window},
+	{"wave_open", "L22", false, true, zdu_ask_wave_open},
+	{"gate_passed", "L22", false, true, zdu_ask_gate_passed},
 	{"not_between_states", "N2", false, true, not_between},
 	{"budget", "D10", true, false, budget},
 	{"rate", "D11", true, false, rate},
@@ -457,7 +461,17 @@ zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict *v)
 	/* L12: a state that was left standing because nobody is online allows nothing. */
 	zdu_answer(v, f->state == CLUSTER_READY_TO_RUN_UPGRADE_TASKS && f->taken == 0 && f->counts.online > 0);
 	if (v->answer == ANSWER_YES)
+	{
+		ZduVerdict	gate;
+
+		/* A gate behind the last node is before the end. */
+		if (!zdu_decide_gate(f, &gate))
+		{
+			*v = gate;
+			v->subject = "finalize";
+		}
 		return;
+	}
 	zdu_say(v->hint, "SELECT * FROM zdu_why('%s')", f->name);
 	if (f->counts.online == 0)
 	{

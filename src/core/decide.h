@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/barrier.h"
 #include "core/budget.h"
 #include "core/copies.h"
 #include "core/fsm.h"
@@ -39,6 +40,7 @@ typedef struct ZduFacts
 
 	/* the policy; durations in seconds */
 	const char *early_end;
+	bool		second_person;
 	const char *cancel;
 	const char *rollback;
 	const char *repeat_begin;
@@ -104,6 +106,9 @@ typedef struct ZduFacts
 	bool		one_waived;		/* D10 is waived */
 	const char *leader;			/* NULL: none */
 	bool		leader_fit;		/* it can stay the leader */
+	bool		watched;		/* something is looked at again and again while it runs */
+	ZduGate		gate;
+	ZduCalendar calendar;
 } ZduFacts;
 
 /* A node that might be taken, or detached. */
@@ -114,7 +119,9 @@ typedef struct ZduCandidate
 	bool		confirmed;
 	bool		in_rotation;
 	bool		taken;
+	bool		back;			/* it goes back to the original */
 	int			turn;			/* place in the order of the upgrade */
+	int			place;			/* the same as the upgrade began, from 1; gates count by it */
 	const int  *budgets;		/* places in ZduFacts.budgets, besides the first, that it falls under */
 	int			nbudgets;
 	const int  *copies;			/* places in ZduFacts.resources of which it has an active copy */
@@ -126,7 +133,7 @@ typedef struct ZduCandidate
  * predicate's answer, in order of importance, and returns how many; *allowed
  * says whether all are yes.  candidate NULL: only what does not depend on the node.
  */
-#define ZDU_PREDICATES 11
+#define ZDU_PREDICATES 15
 extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
 
 /*

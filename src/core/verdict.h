@@ -18,6 +18,7 @@ typedef struct ZduVerdict
 	ZduAnswer	answer;			/* UNKNOWN counts as no */
 	const char *rule;
 	const char *subject;		/* the predicate's name */
+	const char *since;			/* a timestamp as text; NULL: not said */
 	char		observed[ZDU_TEXT_SIZE];
 	char		allowed[ZDU_TEXT_SIZE];
 	char		hint[ZDU_TEXT_SIZE];	/* a command, or "" */

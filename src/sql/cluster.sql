@@ -115,6 +115,7 @@ CREATE TABLE zdu.node
 	since_listened double precision NOT NULL DEFAULT 0,
 	turn integer,
 	heading text,
+	place integer,
 	away boolean NOT NULL GENERATED ALWAYS AS (state <> 'ACTIVE' OR NOT in_rotation OR NOT attached OR taken) STORED,
 	budgets bigint[] NOT NULL DEFAULT '{}',
 	CONSTRAINT node_pkey PRIMARY KEY (node_id),
@@ -135,6 +136,7 @@ CREATE INDEX node_away_idx ON zdu.node (cluster_id) WHERE away;
 -- Those that are down and wait for their turn: few, and first to be taken.
 CREATE INDEX node_down_idx ON zdu.node (cluster_id, turn) WHERE away AND turn IS NOT NULL AND NOT taken;
 CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
+CREATE INDEX node_unfinished_idx ON zdu.node (cluster_id, place) WHERE heading IS NOT NULL;
 CREATE INDEX node_detached_idx ON zdu.node (cluster_id) WHERE NOT attached;
 CREATE INDEX node_group_idx ON zdu.node (cluster_id, node_group);
 COMMENT ON TABLE zdu.node IS 'Nodes: what was given (up to login) and what was observed; change them through zdu_set_node, zdu_join, zdu_heartbeat and the like';
@@ -163,6 +165,7 @@ COMMENT ON COLUMN zdu.node.since_listened IS 'the same in seconds of zdu.cluster
 COMMENT ON COLUMN zdu.node.turn IS 'place in the order of the running upgrade; NULL: nothing to do';
 COMMENT ON COLUMN zdu.node.away IS 'not serving, or taken';
 COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forward to the target, back to the original; back without a turn: given up, it stays behind until zdu_retry';
+COMMENT ON COLUMN zdu.node.place IS 'place in the order that the upgrade began with, by which gates count; kept until it ends; 2147483647: turned up later';
 COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows whose selector means it, in order';
 
 CREATE TABLE zdu.node_heard

@@ -166,14 +166,14 @@ CREATE TABLE zdu.watch
 	CONSTRAINT watch_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
 	CONSTRAINT watch_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
 	CONSTRAINT watch_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE,
-	CONSTRAINT watch_kind_check CHECK (kind IN ('guard', 'schema'))
+	CONSTRAINT watch_kind_check CHECK (kind IN ('guard', 'schema', 'gate'))
 );
 CREATE INDEX watch_cluster_idx ON zdu.watch (cluster_id, upgrade_id);
 CREATE INDEX watch_node_idx ON zdu.watch (node_id) WHERE node_id IS NOT NULL;
 COMMENT ON TABLE zdu.watch IS 'Probes that are repeated: guards all through an upgrade, the schema''s version in STABLE too';
 COMMENT ON COLUMN zdu.watch.watch_id IS 'key; a worker''s report names it';
 COMMENT ON COLUMN zdu.watch.cluster_id IS 'the cluster';
-COMMENT ON COLUMN zdu.watch.kind IS 'what it is for: guard, schema';
+COMMENT ON COLUMN zdu.watch.kind IS 'what it is for: guard, schema, gate';
 COMMENT ON COLUMN zdu.watch.name IS 'its name for people';
 COMMENT ON COLUMN zdu.watch.upgrade_id IS 'the upgrade with which it ends; NULL: it stays';
 COMMENT ON COLUMN zdu.watch.node_id IS 'the node it is about; NULL: the cluster';

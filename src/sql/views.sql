@@ -23,6 +23,9 @@ SELECT
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
 	EXISTS (SELECT FROM zdu.step o WHERE o.cluster_id = c.cluster_id AND o.state IN ('pending', 'running', 'unknown')) AS steps_open,
+	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id) AS watched,
+	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = u.upgrade_id AND g.opened_at IS NULL) AS gated,
+	u.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
 	t.*,
 	n.*
 FROM zdu.cluster c
@@ -232,6 +235,9 @@ COMMENT ON COLUMN zdu.cluster_facts.schema_watched IS 'the runbook says how the 
 COMMENT ON COLUMN zdu.cluster_facts.leader_fit IS 'the leader is ACTIVE, attached and not taken (M7)';
 COMMENT ON COLUMN zdu.cluster_facts.mark IS 'which database was adopted last; NULL: none yet';
 COMMENT ON COLUMN zdu.cluster_facts.steps_open IS 'something is in flight, or waits to be';
+COMMENT ON COLUMN zdu.cluster_facts.watched IS 'something is looked at again and again while the upgrade runs';
+COMMENT ON COLUMN zdu.cluster_facts.gated IS 'the upgrade has a gate that is not open';
+COMMENT ON COLUMN zdu.cluster_facts.has_calendar IS 'there are freezes or windows to be asked for';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_open IS 'finalization tasks that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_failed IS 'finalization tasks that failed';

@@ -8,17 +8,18 @@
 #include "errcodes.h"
 #include "store/budget.h"
 #include "store/event.h"
+#include "store/gate.h"
 #include "store/instance.h"
 #include "utils/builtins.h"
 #include "zdu.h"
 
 #define FACTS_COLUMNS \
 	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, schema_watched, listened, swept_at, work_waits, " \
-	"early_end, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
+	"early_end, second_person, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"own_budgets, one_waived, mark, steps_open, before_open, tasks_open, tasks_failed, undo_open, " \
+	"own_budgets, one_waived, mark, steps_open, watched, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
 	"FROM zdu.cluster_facts "
@@ -80,6 +81,7 @@ read_policy(ZduFacts *f, ZduReader *r)
 	char	   *level;
 
 	f->early_end = zdu_read_text(r);
+	f->second_person = zdu_read_bool(r);
 	f->cancel = zdu_read_text(r);
 	f->rollback = zdu_read_text(r);
 	f->repeat_begin = zdu_read_text(r);
@@ -125,7 +127,7 @@ read_upgrade(ZduFacts *f, ZduReader *r)
 
 /* Returns how many budgets it has besides the policy's. */
 static int
-read_counts(ZduFacts *f, ZduReader *r)
+read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 {
 	ZduBudget	all = {.where = "", .max_unavailable = f->max_unavailable, .max_failures = f->max_failures, .failures = f->failures};
 	int			own_budgets;
@@ -134,6 +136,9 @@ read_counts(ZduFacts *f, ZduReader *r)
 	f->one_waived = zdu_read_bool(r);
 	f->adopted = zdu_instance_matches(zdu_read_text(r), f->auto_adopt);
 	f->steps_open = zdu_read_bool(r);
+	f->watched = zdu_read_bool(r);
+	*gated = zdu_read_bool(r);
+	*has_calendar = zdu_read_bool(r);
 	f->prepared = zdu_read_int4(r) == 0;
 	f->counts.tasks_open = zdu_read_int4(r);
 	f->counts.tasks_failed = zdu_read_int4(r);
@@ -172,6 +177,8 @@ read_facts(void)
 	ZduReader	r = zdu_reader();
 	ZduFacts   *f;
 	int			own_budgets;
+	bool		gated;
+	bool		has_calendar;
 
 	if (!zdu_next_row(&r))
 		return NULL;
@@ -193,11 +200,15 @@ read_facts(void)
 	f->work_waits = zdu_read_bool(&r);
 	read_policy(f, &r);
 	read_upgrade(f, &r);
-	own_budgets = read_counts(f, &r);
+	own_budgets = read_counts(f, &r, &gated, &has_calendar);
 	if (f->max_unavailable == NULL)
 		elog(ERROR, "cluster \"%s\" has no policy \"%s\"", f->name, f->policy);
 	if (own_budgets > 0)
 		zdu_budgets_load(f, own_budgets);
+	if (gated)
+		zdu_gate_first(f);
+	if (has_calendar)
+		zdu_calendar_load(f);
 	return f;
 }
 
@@ -311,7 +322,7 @@ zdu_sweep_interval(const ZduFacts *f)
 {
 	double		quiet = Min(f->heartbeat_ttl, f->lease) / 4;
 
-	return f->steps_open ? Min(quiet, 1.0) : quiet;
+	return f->steps_open || f->watched ? Min(quiet, 1.0) : quiet;
 }
 
 bool

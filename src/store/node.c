@@ -126,9 +126,10 @@ zdu_nodes_read(uint64 rows, int *n)
 		node->fenced = zdu_read_bool(&r);
 		node->stuck = zdu_read_bool(&r);
 		node->turn = zdu_read_int4(&r);
-		node->queued = node->turn > 0;
+		node->queued = node->turn != 0;
 		node->back = zdu_read_bool(&r);
 		node->headed = zdu_read_bool(&r);
+		node->place = zdu_read_int4(&r);
 		node->budgets = zdu_read_int8_array(&r, &node->nbudgets);
 	}
 	return nodes;
@@ -292,7 +293,7 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 		.name = node->name, .state = node->state, .confirmed = node->confirmed,
 		/* D13: a wish to be out costs its place at once, and only once. */
 		.in_rotation = node->in_rotation && node->attached,
-		.taken = node->taken, .turn = node->turn, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
+		.taken = node->taken, .back = node->back, .turn = node->turn, .place = node->place, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
 	};
 
 	/* Both are by id. */

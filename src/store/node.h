@@ -27,7 +27,8 @@ typedef struct ZduNode
 	bool		stuck;
 	bool		queued;			/* it has a turn */
 	bool		back;			/* heading back to the original */
-	int			turn;			/* place in the order; 0: it has none */
+	int			turn;			/* whose turn is lower comes first; 0: it has none */
+	int			place;			/* in the order of the upgrade as it began, from 1; 0: not in it */
 	int64	   *budgets;		/* the zdu.budget rows that it falls under */
 	int			nbudgets;
 	int		   *copies;			/* places in ZduFacts.resources, see zdu_copies_load() */
@@ -43,12 +44,12 @@ typedef struct ZduNode
 /* What a query names of zdu.node, or of a row like it, for zdu_nodes_read(). */
 #define ZDU_NODE_COLUMNS(n) \
 	n "node_id, " n "name, " n "login, " n "version, " n "incarnation, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " \
-	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, coalesce(" n "heading = 'back', false), " n "heading IS NOT NULL, " n "budgets"
+	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, coalesce(" n "heading = 'back', false), " n "heading IS NOT NULL, coalesce(" n "place, 0), " n "budgets"
 
 /* The same columns under their names, for a query that goes through several steps. */
 #define ZDU_NODE_ROW(n) \
 	n "node_id, " n "name, " n "login, " n "version, " n "incarnation, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " \
-	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, " n "heading, " n "budgets"
+	n "taken, " n "reports, " n "fenced, " n "stuck, " n "turn, " n "heading, " n "place, " n "budgets"
 
 /* Returns the rows of the last query as an array of nodes, and their number. */
 extern ZduNode *zdu_nodes_read(uint64 rows, int *n);

@@ -10,7 +10,8 @@
  * Nodes that wait are grouped by their signature: the budgets they fall
  * under.  What is true of the first of them as to budgets is true of all, so
  * each signature gives as many as it has places for, and a zone that is full
- * keeps nobody else waiting.  Nodes that are down and wait are few: they are
+ * keeps nobody else waiting.  What lies behind a closed gate has a later turn
+ * than all before it.  Nodes that are down and wait are few: they are
  * read together.  Class 0 costs no place, class 1 are the merely unheard.
  */
 #define NEXT_NODES(also, down, unless) \
@@ -19,20 +20,20 @@
 	also \
 	"down AS MATERIALIZED (SELECT g.*, row_number() OVER (PARTITION BY g.budgets, g.class ORDER BY g.turn) AS nth FROM ( " \
 	"    SELECT CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN 1 ELSE 0 END AS class, n.* FROM zdu.node n " \
-	"    WHERE n.cluster_id = $1 AND n.away AND n.turn IS NOT NULL AND NOT n.taken " down ") g) " \
+	"    WHERE n.cluster_id = $1 AND n.away AND n.turn <= $5 AND NOT n.taken " down ") g) " \
 	"SELECT " ZDU_NODE_COLUMNS("c.") " FROM ( " \
 	"  SELECT d.class, " ZDU_NODE_ROW("d.") " FROM open o JOIN down d ON d.budgets = o.budgets " \
 	"    AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
 	"  UNION ALL " \
 	"  SELECT 2, " ZDU_NODE_ROW("u.") " FROM open o CROSS JOIN LATERAL ( " \
-	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets = o.budgets AND n.turn IS NOT NULL AND NOT n.taken AND NOT n.away " \
+	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets = o.budgets AND n.turn <= $5 AND NOT n.taken AND NOT n.away " \
 	unless \
 	"    ORDER BY n.turn LIMIT o.places) u) c " \
 	"ORDER BY c.class, c.turn"
 
 static ZduQuery nodes_heads = {
 	.text = NEXT_NODES("", "", ""),
-	.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
 };
 
 /* Those between two states keep nobody waiting either. */
@@ -40,7 +41,7 @@ static ZduQuery nodes_heads = {
 
 static ZduQuery nodes_next = {
 	.text = NEXT_NODES("", NOT_BETWEEN, ""),
-	.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
 };
 
 /*
@@ -56,17 +57,17 @@ static ZduQuery nodes_next_primaries = {
 	NOT_BETWEEN,
 	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN short ON short.name = p.resource "
 	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving')) "
-	"    AND ($5 OR NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
+	"    AND ($6 OR NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
 	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving') AND f.present = f.quorum AND f.active = f.quorum)) "),
-	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID}
+	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID, BOOLOID}
 };
 
 /* And under full (D3, D5): nodes whose copies would not find a place on those that are left. */
 static ZduQuery nodes_next_full = {
 	.text = NEXT_NODES("", NOT_BETWEEN,
 	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource r ON r.cluster_id = p.cluster_id AND r.name = p.resource "
-	"      WHERE p.node_id = n.node_id AND (NOT $5 OR r.highest >= $6)) "),
-	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID, INT4OID}
+	"      WHERE p.node_id = n.node_id AND (NOT $6 OR r.highest >= $7)) "),
+	.nargs = 7, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID, BOOLOID, INT4OID}
 };
 
 /* Signatures of nodes that might wait; a cluster without budgets of its own has one. */
@@ -89,11 +90,18 @@ static ZduQuery order_keys = {
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
+static ZduQuery order_nodes = {
+	.text =
+	"UPDATE zdu.node n SET turn = t.ord, place = t.ord, heading = 'forward' "
+	"FROM unnest($1) WITH ORDINALITY AS t(node_id, ord) WHERE n.node_id = t.node_id",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
+};
+
 static ZduQuery queue_nodes = {
 	.text =
-	"UPDATE zdu.node n SET turn = t.ord + (SELECT coalesce(max(turn), 0) FROM zdu.node WHERE cluster_id = $1 AND turn IS NOT NULL AND NOT taken), "
-	"heading = $3 FROM unnest($2) WITH ORDINALITY AS t(node_id, ord) WHERE n.node_id = t.node_id",
-	.nargs = 3, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID}
+	"UPDATE zdu.node n SET turn = CASE WHEN $2 THEN t.ord - 2147483648 ELSE coalesce(n.place, $3) END, place = coalesce(n.place, $3), "
+	"heading = CASE WHEN $2 THEN 'back' ELSE 'forward' END FROM unnest($1) WITH ORDINALITY AS t(node_id, ord) WHERE n.node_id = t.node_id",
+	.nargs = 3, .argtypes = {INT8ARRAYOID, BOOLOID, INT4OID}
 };
 
 static ZduQuery dequeue_node = {
@@ -105,8 +113,8 @@ static ZduQuery dequeue_node = {
 
 static ZduQuery dequeue_all = {
 	.text =
-	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END "
-	"WHERE cluster_id = $1 AND (turn IS NOT NULL OR (heading IS NOT NULL AND NOT $2))",
+	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END, place = CASE WHEN $2 THEN place END "
+	"WHERE cluster_id = $1 AND (turn IS NOT NULL OR ((heading IS NOT NULL OR place IS NOT NULL) AND NOT $2))",
 	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
 };
 
@@ -170,11 +178,11 @@ make_room(Ask *ask, uint64 n)
 }
 
 static ZduNode *
-ask_nodes(ZduQuery *q, const ZduFacts *f, const Ask *ask, int *n)
+ask_nodes(ZduQuery *q, const ZduFacts *f, const Ask *ask, int place, int *n)
 {
 	return zdu_nodes_read(zdu_run(q, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_text_array(ask->signature, ask->n), zdu_int8_array(ask->free, ask->n),
-		zdu_int8_array(ask->places, ask->n), zdu_bool(f->reallocate), zdu_int4(f->present)
+		zdu_int8_array(ask->places, ask->n), zdu_int4(place), zdu_bool(f->reallocate), zdu_int4(f->present)
 	}), n);
 }
 
@@ -219,7 +227,7 @@ zdu_nodes_next(const ZduFacts *f, int slots, int *n)
 
 	ask_all(&ask, f, slots);
 	*n = 0;
-	return ask.n == 0 ? NULL : ask_nodes(q, f, &ask, n);
+	return ask.n == 0 ? NULL : ask_nodes(q, f, &ask, zdu_decide_reach(f), n);
 }
 
 ZduNode *
@@ -228,7 +236,7 @@ zdu_nodes_heads(const ZduFacts *f, int *n)
 	Ask			ask;
 
 	ask_all(&ask, f, 0);
-	return ask_nodes(&nodes_heads, f, &ask, n);
+	return ask_nodes(&nodes_heads, f, &ask, ZDU_PLACE_LAST, n);
 }
 
 ZduPlanNode *
@@ -264,9 +272,15 @@ zdu_order_load(const char *policy)
 }
 
 void
-zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back)
+zdu_nodes_order(const int64 *ids, int n)
 {
-	zdu_run(&queue_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n), zdu_text(back ? "back" : "forward")});
+	zdu_run(&order_nodes, (ZduArg[]) {zdu_int8_array(ids, n)});
+}
+
+void
+zdu_nodes_queue(const int64 *ids, int n, bool back)
+{
+	zdu_run(&queue_nodes, (ZduArg[]) {zdu_int8_array(ids, n), zdu_bool(back), zdu_int4(ZDU_PLACE_LAST)});
 }
 
 void

@@ -14,11 +14,15 @@
 extern ZduPlanNode *zdu_nodes_to_order(int64 cluster_id, int *n);
 extern ZduOrder zdu_order_load(const char *policy);
 
+/* Gives nodes their places and turns in this order as an upgrade begins. */
+extern void zdu_nodes_order(const int64 *ids, int n);
+
 /*
- * Gives nodes their turns in this order, starting after those that have one;
- * back says where they go.  All others keep what they have.
+ * Gives nodes a turn: on the way back in this order and before all others,
+ * forward again at their places; one without a place turned up later and comes
+ * last.
  */
-extern void zdu_nodes_queue(const ZduFacts *f, const int64 *ids, int n, bool back);
+extern void zdu_nodes_queue(const int64 *ids, int n, bool back);
 
 /* Takes the turns away: from one node, or from all (id 0). */
 extern void zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading);

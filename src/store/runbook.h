@@ -30,6 +30,13 @@ typedef struct ZduRunbook
 extern void zdu_runbook_check(const char *name, Jsonb *document);
 
 /*
+ * Checks a probe that stands outside of a runbook, and the predicate over what
+ * it sees (each may be NULL), with the variables that there are.  what: "gate
+ * \"x\""; hint: where to look.  ERROR 22023 naming the place.
+ */
+extern void zdu_probe_check(const char *what, const char *hint, Jsonb *probe, const char *until, Jsonb *vars);
+
+/*
  * Returns the runbook that the active upgrade pinned, or else the cluster's
  * newest revision; NULL: it has none.
  */

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "store/args.h"
 #include "store/document.h"
 #include "store/soft.h"
 #include "store/vars.h"
@@ -115,7 +116,8 @@ static const char *const drivers[] = {"exec", "http", "haproxy", "sql"};
 
 typedef struct Check
 {
-	const char *runbook;
+	const char *what;			/* such as runbook "local" */
+	const char *hint;
 	Jsonb	   *document;
 	const char *place;			/* such as node.drain.until */
 } Check;
@@ -146,9 +148,9 @@ bad(Check *c, const char *format,...)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("runbook \"%s\" is not valid", c->runbook),
+			 errmsg("%s is not valid", c->what),
 			 errdetail("W1: %s %s.", c->place[0] != '\0' ? c->place : "the document", text.data),
-			 errhint("SELECT document FROM zdu.runbook WHERE name = 'haproxy-systemd-ssh' -- one that is")));
+			 errhint("%s", c->hint)));
 }
 
 static char *
@@ -513,7 +515,7 @@ check_object(Check *c, JsonbContainer *object, int places)
 void
 zdu_runbook_check(const char *name, Jsonb *document)
 {
-	Check		c = {name, document, ""};
+	Check		c = {psprintf("runbook \"%s\"", name), "SELECT document FROM zdu.runbook WHERE name = 'haproxy-systemd-ssh' -- one that is", document, ""};
 	JsonbValue *node;
 	JsonbValue *verify;
 
@@ -539,5 +541,40 @@ zdu_runbook_check(const char *name, Jsonb *document)
 		if (strstr(JsonbToCString(NULL, verify->val.binary.data, verify->val.binary.len), "{version}") == NULL &&
 			(until == NULL || strstr(text_of(until), "$version") == NULL))
 			bad(&c, "does not compare with $version: nobody would see which version runs");
+	}
+}
+
+/* Returns a document that requires every one of these variables. */
+static Jsonb *
+requiring(Jsonb *vars)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *it = JsonbIteratorInit(&vars->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	zdu_push_key(&state, "requires");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+		if (token == WJB_KEY)
+			pushJsonbValue(&state, WJB_ELEM, &v);
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+void
+zdu_probe_check(const char *what, const char *hint, Jsonb *probe, const char *until, Jsonb *vars)
+{
+	Check		c = {what, hint, requiring(vars), "probe"};
+
+	if (probe != NULL)
+		check_object(&c, &probe->root, AT_SPEC);
+	if (until != NULL)
+	{
+		JsonbValue	v = {.type = jbvString, .val.string = {.val = unconstify(char *, until), .len = strlen(until)}};
+
+		c.place = "until";
+		check_path(&c, &v);
 	}
 }

@@ -13,7 +13,8 @@ static ZduQuery what_is_due = {
 	.text =
 	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, "
 	"  c.swept_at > $4 OR $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
-	"    CASE WHEN EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state IN ('pending', 'running', 'unknown')) THEN 1 ELSE 3600 END)), "
+	"    CASE WHEN EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = c.cluster_id AND s.state IN ('pending', 'running', 'unknown')) "
+	"      OR EXISTS (SELECT FROM zdu.watch a WHERE a.cluster_id = c.cluster_id AND a.upgrade_id = u.upgrade_id) THEN 1 ELSE 3600 END)), "
 	"  coalesce(w.incarnation = $3 AND w.asked BETWEEN $4 - p.lease / 4 AND $4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
 	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
 	"  coalesce(w.incarnation = $3, false), coalesce(w.replaced = $3, false), extract(epoch FROM p.lease)::double precision, "

@@ -55,7 +55,7 @@ INSERT INTO bad VALUES
 	('W1', '22023', 'the settings of policy "new" are not a JSON object', $$zdu_set_policy('new', settings => '[]')$$),
 	('W1', '55000', 'policy "default" is a shipped one and cannot be changed', $$zdu_set_policy('default', settings => '{"max_unavailable": "2"}')$$),
 	('W1', '55000', 'runbook "local" is a shipped one and cannot be changed', $$zdu_set_runbook('local', '{}')$$),
-	('L22', '22023', 'rule "L9" cannot be waived', $$zdu_waive('shop', 'L9', 'x')$$),
+	('L22', '22023', '"L9" cannot be waived', $$zdu_waive('shop', 'L9', 'x')$$),
 	('N1', '22023', 'cannot force a cluster into "MIXED"', $$zdu_force_state('shop', NULL, 'MIXED', 'x')$$),
 	('M6', '22023', 'protocol 99 is not served', $$zdu_work('w', '1', 'shop', protocol => 99)$$),
 	('W1', 'ZD002', 'cannot begin the upgrade of cluster "bare" to 1.1', $$zdu_begin('bare', '1.1')$$),
