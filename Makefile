@@ -73,6 +73,7 @@ STORE_OBJS = \
 	src/store/spi.o \
 	src/store/standing.o \
 	src/store/step.o \
+	src/store/step_plan.o \
 	src/store/vars.o \
 	src/store/watch.o \
 	src/store/worker.o
@@ -119,6 +120,7 @@ SQL_PARTS = \
 	src/sql/release.sql \
 	src/sql/cluster.sql \
 	src/sql/upgrade.sql \
+	src/sql/step.sql \
 	src/sql/functions.sql \
 	src/sql/budget.sql \
 	src/sql/placement.sql \

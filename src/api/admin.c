@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(zdu_adopt);
 PG_FUNCTION_INFO_V1(zdu_prune);
 
 static ZduQuery end_all_steps = {
-	.text = "UPDATE zdu.step SET state = 'cancelled', ended_at = $2 WHERE cluster_id = $1 AND state IN ('pending', 'running', 'unknown', 'failed')",
+	.text = "UPDATE zdu.step_state SET state = 'cancelled', ended_at = $2 WHERE cluster_id = $1 AND NOT settled",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 
@@ -34,9 +34,9 @@ static ZduQuery leave_mode = {
 
 /* Nobody holds them from now on; what may still run is waited out. */
 static ZduQuery void_tokens = {
-	.text = "UPDATE zdu.step SET state = 'unknown', worker = NULL, incarnation = NULL, "
-	"not_before = CASE WHEN state = 'unknown' THEN not_before WHEN stage IN ('act', 'end') THEN deadline END "
-	"WHERE state IN ('running', 'unknown') AND look IS NOT NULL"
+	.text = "UPDATE zdu.step_state s SET state = 'unknown', worker = NULL, incarnation = NULL, "
+	"not_before = CASE WHEN s.state = 'unknown' THEN s.not_before WHEN s.stage IN ('act', 'end') THEN s.deadline END "
+	"FROM zdu.step_plan p WHERE NOT s.settled AND s.state IN ('running', 'unknown') AND p.plan_id = s.plan_id AND p.look[s.place] IS NOT NULL"
 };
 
 static ZduQuery lock_clusters = {

@@ -17,7 +17,8 @@ PG_FUNCTION_INFO_V1(zdu_detach);
 PG_FUNCTION_INFO_V1(zdu_declare_down);
 
 static ZduQuery cancel_wishes = {
-	.text = "UPDATE zdu.step SET state = 'cancelled', ended_at = $2 WHERE node_id = $1 AND upgrade_id IS NULL AND state = 'pending'",
+	.text = "UPDATE zdu.step_state s SET state = 'cancelled', ended_at = $2 FROM zdu.step_plan p "
+	"WHERE p.node_id = $1 AND p.upgrade_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 AND s.state = 'pending'",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 

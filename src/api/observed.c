@@ -1,18 +1,26 @@
 /*
  * observed.c
- *	  Triggers: what zdu observes changes through its functions only.
+ *	  Triggers: what zdu observes changes through its functions only, and what
+ *	  belongs together goes together.
  *
- * That keeps accidents away, not enemies: whoever owns the tables can disable
+ * The first keeps accidents away, not enemies: whoever owns the tables can disable
  * a trigger.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "store/spi.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(zdu_refuse_update);
+PG_FUNCTION_INFO_V1(zdu_forget_steps);
+
+static ZduQuery forget_steps = {
+	.text = "DELETE FROM zdu.step_state WHERE step_id BETWEEN $1 * 1000 AND $1 * 1000 + 999",
+	.nargs = 1, .argtypes = {INT8OID}
+};
 
 Datum
 zdu_refuse_update(PG_FUNCTION_ARGS)
@@ -32,4 +40,25 @@ zdu_refuse_update(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(deletes ? trigger->tg_trigtuple : trigger->tg_newtuple);
+}
+
+/*
+ * What a foreign key would do, had it not to be checked for every step.  The
+ * plan goes with its node or its upgrade, whoever deletes those.
+ */
+Datum
+zdu_forget_steps(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	ZduSession	session;
+	bool		isnull;
+	Datum		plan_id;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "zdu_forget_steps is not called as a trigger");
+	plan_id = heap_getattr(trigger->tg_trigtuple, 1, RelationGetDescr(trigger->tg_relation), &isnull);
+	zdu_enter(&session);
+	zdu_run(&forget_steps, (ZduArg[]) {zdu_datum(plan_id, isnull)});
+	zdu_leave(&session);
+	return PointerGetDatum(NULL);
 }

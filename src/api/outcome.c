@@ -11,8 +11,8 @@
 
 static ZduQuery nodes_without_steps = {
 	.text =
-	"SELECT n.node_id FROM unnest($2) AS n(node_id) WHERE NOT EXISTS (SELECT FROM zdu.step s WHERE s.cluster_id = $1 "
-	"AND s.node_id = n.node_id AND s.state IN ('pending', 'running', 'unknown', 'failed'))",
+	"SELECT n.node_id FROM unnest($2) AS n(node_id) WHERE NOT EXISTS "
+	"(SELECT FROM zdu.step_state s WHERE s.cluster_id = $1 AND s.node_id = n.node_id AND NOT s.settled)",
 	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
 };
 
@@ -190,14 +190,13 @@ is_over(ZduStepState state)
 
 /* Nodes that have nothing left to do are released; those to be brought back are. */
 static void
-finish_nodes(ZduFacts *f, ZduNode *nodes, int nnodes)
+finish_nodes(ZduFacts *f, ZduNode *nodes, int nnodes, const int64 *ids, int n)
 {
-	int64	   *ids = palloc(sizeof(int64) * (nnodes + 1));
 	ZduReader	r;
 
-	for (int i = 0; i < nnodes; i++)
-		ids[i] = nodes[i].id;
-	zdu_run(&nodes_without_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, nnodes)});
+	if (n == 0)
+		return;
+	zdu_run(&nodes_without_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
 	{
@@ -208,31 +207,42 @@ finish_nodes(ZduFacts *f, ZduNode *nodes, int nnodes)
 	}
 }
 
-void
-zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, Jsonb *reports)
+/*
+ * May it have been the node's last open step?  So is the last of a plan, and
+ * verify where integrate is left out; what is cancelled may be any.
+ */
+static bool
+may_finish(const ZduProgress *p)
 {
-	ZduStep    *steps = palloc(sizeof(ZduStep) * (n + 1));
-	ZduStageOutcome *outcomes = palloc(sizeof(ZduStageOutcome) * (n + 1));
-	int		   *ords = palloc(sizeof(int) * (n + 1));
-	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	return is_over(p->outcome.state) && (p->outcome.state == STEP_CANCELLED || p->step->last || p->step->phase >= PHASE_VERIFY);
+}
+
+void
+zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
+{
+	ZduStepChange *changes = palloc(sizeof(ZduStepChange) * (n + 1));
+	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
+	int64	   *finishing = ids + n;
 	int			nids = 0;
+	int			nfinishing = 0;
 	int			nnodes;
 	ZduNode    *nodes;
-	bool		any_over = false;
 
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
-		bend(f, &progress[i]);
-		steps[i] = *progress[i].step;
-		outcomes[i] = progress[i].outcome;
-		ords[i] = progress[i].report;
-		if (steps[i].node_id != 0)
-			ids[nids++] = steps[i].node_id;
-		any_over |= is_over(outcomes[i].state);
+		ZduProgress *p = &progress[i];
+
+		bend(f, p);
+		changes[i] = (ZduStepChange) {p->step->id, p->outcome, p->evidence, p->log};
+		if (p->step->node_id == 0)
+			continue;
+		ids[nids++] = p->step->node_id;
+		if (may_finish(p))
+			finishing[nfinishing++] = p->step->node_id;
 	}
-	zdu_steps_store(f, steps, outcomes, ords, n, reports);
+	zdu_steps_store(changes, n);
 
 	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
 	for (int i = 0; i < n; i++)
@@ -241,7 +251,6 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, Jsonb *reports)
 		if (progress[i].step->node_id != 0)
 			node_effects(&progress[i], zdu_node_find(nodes, nnodes, progress[i].step->node_id));
 	}
-	zdu_nodes_store(f, nodes, nnodes);
 	for (int i = 0; i < n; i++)
 	{
 		ZduProgress *p = &progress[i];
@@ -260,7 +269,6 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, Jsonb *reports)
 		else if (p->outcome.state == STEP_CANCELLED && p->step->upgrade_id != 0 && node != NULL && node->taken)
 			zdu_unwind(f, node);
 	}
-	if (any_over)
-		finish_nodes(f, nodes, nnodes);
+	finish_nodes(f, nodes, nnodes, finishing, nfinishing);
 	zdu_nodes_store(f, nodes, nnodes);
 }

@@ -16,13 +16,14 @@ typedef struct ZduProgress
 	ZduStep    *step;
 	ZduStage	was_stage;
 	ZduStageOutcome outcome;
-	int			report;			/* place of the report that tells it; 0: none */
+	Jsonb	   *evidence;		/* what a report brought; NULL: nothing */
+	const char *log;			/* the same */
 } ZduProgress;
 
 /*
  * Stores what became of n steps, and carries it to their nodes and the
  * upgrade.  nodes are loaded, changed and stored inside.
  */
-extern void zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, Jsonb *reports);
+extern void zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n);
 
 #endif							/* ZDU_OUTCOME_H */

@@ -41,7 +41,7 @@ static ZduQuery steps_in_flight = {
 	"       WHEN s.phase = 'soak' THEN 'must stay healthy for ' || s.hold_for || ' s' "
 	"       ELSE CASE s.stage WHEN 'act' THEN 'at work' WHEN 'verify' THEN 'not yet seen to be done' ELSE 'looking' END END || CASE WHEN s.attempt > 1 THEN ', attempt ' || s.attempt ELSE '' END, s.started_at, n.name "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
-	"WHERE s.cluster_id = $1 AND (s.state IN ('running', 'unknown') OR (s.state = 'pending' AND s.attempt > 0)) "
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND (s.state IN ('running', 'unknown') OR (s.state = 'pending' AND s.attempt > 0)) "
 	"AND ($2::text IS NULL OR n.name = $2) ORDER BY s.started_at, s.step_id LIMIT 20",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
@@ -51,7 +51,7 @@ static ZduQuery steps_failed = {
 	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 160), ''), 400), "
 	"  left(s.until, 120), s.ended_at, n.name, s.attempt "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
-	"WHERE s.cluster_id = $1 AND s.state = 'failed' AND ($2::text IS NULL OR n.name = $2) ORDER BY s.ended_at, s.step_id",
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'failed' AND ($2::text IS NULL OR n.name = $2) ORDER BY s.ended_at, s.step_id",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
@@ -87,7 +87,7 @@ static ZduQuery held_since = {
 
 static ZduQuery undo_since = {
 	.text =
-	"SELECT 1 FROM zdu.step b WHERE b.upgrade_id = $1 AND b.phase = 'before' AND b.started_at IS NOT NULL AND EXISTS "
+	"SELECT 1 FROM zdu.step b WHERE b.upgrade_id = $1 AND b.node_id IS NULL AND b.phase = 'before' AND b.started_at IS NOT NULL AND EXISTS "
 	"(SELECT FROM zdu.runbook r JOIN zdu.upgrade u ON u.runbook = r.name AND u.revision = r.revision AND u.runbook_shipped = r.shipped "
 	" WHERE u.upgrade_id = $1 AND r.document @? '$.before[*].undo') LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}

@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "funcapi.h"
+#include "store/args.h"
 #include "store/event.h"
 #include "store/instance.h"
 #include "store/queue.h"
@@ -36,20 +37,6 @@ PG_FUNCTION_INFO_V1(zdu_work);
 /* More than that no worker holds at once: what it says is only its word. */
 #define MAX_SLOTS 1000
 
-/* Verbs follow from stages; whoever runs an action is told its number and token, and soak that it is not verify. */
-static ZduQuery all_held = {
-	.text =
-	"SELECT s.epoch || '.' || s.number, n.name, s.phase, s.attempt, "
-	"  CASE s.stage WHEN 'end' THEN 'end' WHEN 'act' THEN 'act' ELSE 'probe' END, "
-	"  a.args || jsonb_build_object('env', (a.args->'env') || jsonb_build_object('ZDU_ATTEMPT', s.attempt::text, "
-	"    'ZDU_TOKEN', s.epoch || '.' || s.number, 'ZDU_PHASE', s.phase)), "
-	"  s.deadline - c.listened "
-	"FROM zdu.step s JOIN zdu.cluster c ON c.cluster_id = s.cluster_id LEFT JOIN zdu.node n ON n.node_id = s.node_id "
-	"CROSS JOIN LATERAL (SELECT CASE WHEN s.stage = 'act' THEN s.act ELSE s.look END AS args) a "
-	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3 AND s.look IS NOT NULL ORDER BY s.number",
-	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
-};
-
 typedef struct Exchange
 {
 	ZduCall		call;
@@ -59,6 +46,10 @@ typedef struct Exchange
 	Jsonb	   *reports;
 	ZduMatch   *matches;
 	int			nmatches;
+	ZduStep    *steps;			/* that they are about, sorted by the numbers of their tokens */
+	int			nsteps;
+	ZduGrant   *grants[2];		/* of this exchange: what was free, what nodes taken for it begin with */
+	int			ngrants[2];
 	int			slots;
 	bool		leaving;
 	bool		knows_runbook;
@@ -99,26 +90,36 @@ put_row(Exchange *x, const char *token, const char *node, const char *phase, int
 	tuplestore_putvalues(x->rsinfo->setResult, x->rsinfo->setDesc, values, nulls);
 }
 
-/* All that the worker holds; the same however often it asks. */
+/* Whoever runs an action is told its number and token, and soak that it is not verify. */
+static void
+put_grants(Exchange *x, const ZduGrant *grants, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const ZduGrant *g = &grants[i];
+		char	   *token = psprintf("%d." INT64_FORMAT, g->epoch, g->number);
+
+		if (g->args != NULL)
+			put_row(x, token, g->node, g->phase, g->attempt, g->stage == STAGE_ACT ? "act" : g->stage == STAGE_END ? "end" : "probe",
+					zdu_args_grant(g->args, g->attempt, token, g->phase), g->deadline, x->due.lease, NULL, NULL);
+	}
+}
+
+/* All that the worker holds; the same however often it asks.  What was granted just now need not be read again. */
 static void
 put_held(Exchange *x)
 {
-	ZduReader	r;
+	int64		first = PG_INT64_MAX;
+	int			n;
+	ZduGrant   *held;
 
-	zdu_run(&all_held, (ZduArg[]) {zdu_int8(x->due.cluster_id), zdu_text(x->worker.name), zdu_text(x->worker.incarnation)});
-	r = zdu_reader();
-	while (zdu_next_row(&r))
-	{
-		char	   *token = zdu_read_text(&r);
-		char	   *node = zdu_read_text(&r);
-		char	   *phase = zdu_read_text(&r);
-		int			attempt = zdu_read_int4(&r);
-		char	   *verb = zdu_read_text(&r);
-		Jsonb	   *args = zdu_read_jsonb(&r);
-		double		deadline = zdu_read_float8(&r, 0);
-
-		put_row(x, token, node, phase, attempt, verb, args, Max(deadline, 0), x->due.lease, NULL, NULL);
-	}
+	for (int i = 0; i < lengthof(x->grants); i++)
+		if (x->ngrants[i] > 0)
+			first = Min(first, x->grants[i][0].number);
+	held = zdu_steps_held(x->due.cluster_id, x->worker.name, x->worker.incarnation, first, &n);
+	put_grants(x, held, n);
+	for (int i = 0; i < lengthof(x->grants); i++)
+		put_grants(x, x->grants[i], x->ngrants[i]);
 }
 
 /* What was wrong with single reports; their neighbours were carried out. */
@@ -168,28 +169,22 @@ static void
 apply_reports(Exchange *x)
 {
 	ZduFacts   *f = x->call.f;
-	int64	   *ids = palloc(sizeof(int64) * (x->nmatches + 1));
-	int			nids = 0;
-	int			nsteps;
-	ZduStep    *steps;
-	ZduProgress *progress;
+	ZduProgress *progress = palloc0(sizeof(ZduProgress) * (x->nsteps + 1));
+	Jsonb	  **saw = palloc0(sizeof(Jsonb *) * (x->nsteps + 1));
+	int			n = 0;
 
-	for (int i = 0; i < x->nmatches; i++)
-		if (x->matches[i].sqlstate == NULL && x->matches[i].step_id != 0)
-			ids[nids++] = x->matches[i].step_id;
-	if (nids == 0)
+	if (x->nsteps == 0)
 		return;
-	steps = zdu_steps_by_id(ids, nids, &nsteps);
-	progress = palloc0(sizeof(ZduProgress) * (nsteps + 1));
+	zdu_steps_refresh(x->steps, x->nsteps);
 	for (int i = 0; i < x->nmatches; i++)
 	{
 		ZduMatch   *m = &x->matches[i];
-		ZduStep    *s;
+		ZduStep    *s = m->step;
 		int			k;
 
-		if (m->sqlstate != NULL || m->step_id == 0 || (s = zdu_step_seek(steps, nsteps, m->step_id)) == NULL)
+		if (m->sqlstate != NULL || s == NULL)
 			continue;
-		k = s - steps;
+		k = s - x->steps;
 		/* Since the look without the lock it may have ended, or been granted to somebody else. */
 		if (s->state != STEP_RUNNING && s->state != STEP_UNKNOWN)
 			continue;
@@ -208,19 +203,26 @@ apply_reports(Exchange *x)
 		if (progress[k].step == NULL)
 			progress[k].was_stage = s->view.stage;
 		progress[k].step = s;
-		progress[k].report = m->ord;
 		if (m->evidence != NULL)
-			s->evidence = m->evidence;
+			progress[k].evidence = m->evidence;
+		if (m->log != NULL)
+			progress[k].log = m->log;
+		if (m->saw != NULL)
+			saw[k] = m->saw;
 		progress[k].outcome = zdu_stage_advance(&s->view, &m->report, f->listened);
 		s->view.stage = progress[k].outcome.stage;
 		s->view.act_ok = progress[k].outcome.act_ok;
 		s->view.holds_since = progress[k].outcome.holds_since;
 	}
-	nids = 0;
-	for (int k = 0; k < nsteps; k++)
-		if (progress[k].step != NULL)
-			progress[nids++] = progress[k];
-	zdu_outcomes_apply(f, progress, nids, x->reports);
+	for (int k = 0; k < x->nsteps; k++)
+	{
+		if (progress[k].step == NULL)
+			continue;
+		if (progress[k].outcome.state == STEP_FAILED && saw[k] != NULL)
+			progress[k].step->evidence = zdu_report_excerpt(saw[k]);
+		progress[n++] = progress[k];
+	}
+	zdu_outcomes_apply(f, progress, n);
 }
 
 /* Gives each of n steps the same outcome. */
@@ -241,7 +243,7 @@ apply_same(ZduFacts *f, ZduStep *steps, int n, ZduStepState state, const char *r
 		progress[i].was_stage = v->stage;
 		progress[i].outcome = o;
 	}
-	zdu_outcomes_apply(f, progress, n, NULL);
+	zdu_outcomes_apply(f, progress, n);
 }
 
 /* What time brought about in what is in flight. */
@@ -263,22 +265,25 @@ sweep_steps(ZduFacts *f)
 
 /* Grants what is next in nodes in flight; returns how many slots that takes. */
 static int
-grant(Exchange *x, int slots)
+grant(Exchange *x, int slots, int which)
 {
-	int			n;
 	int			held = 0;
-	ZduStep    *steps = zdu_steps_grant(x->call.f, x->worker.name, x->worker.incarnation,
-										x->worker.node, x->worker.programs, slots, &n);
+	int			n;
+	ZduGrant   *grants = zdu_steps_grant(x->call.f, x->worker.name, x->worker.incarnation, x->worker.node, x->worker.programs, slots, &n);
 
 	for (int i = 0; i < n; i++)
 	{
+		bool		timer = grants[i].args == NULL;
+
 		/* Looking now and then whether a detached node is still out is no event. */
-		if (steps[i].upgrade_id != 0)
-			zdu_event_note(steps[i].node, "step", NULL, psprintf("%s running", zdu_phase_name(steps[i].phase)), "W4",
-						   steps[i].timer ? "a timer" : psprintf("granted to %s, attempt %d", x->worker.name, steps[i].view.attempt));
-		if (!steps[i].timer)
+		if (grants[i].upgrade_id != 0)
+			zdu_event_note(grants[i].node, "step", NULL, psprintf("%s running", grants[i].phase), "W4",
+						   timer ? "a timer" : psprintf("granted to %s, attempt %d", x->worker.name, grants[i].attempt));
+		if (!timer)
 			held++;
 	}
+	x->grants[which] = grants;
+	x->ngrants[which] = n;
 	return held;
 }
 
@@ -291,9 +296,9 @@ fill(Exchange *x)
 	bool		takes = f->driven && (f->run == RUN_RUNNING || f->run == RUN_ROLLING_BACK);
 
 	if (!x->leaving)
-		slots -= grant(x, slots);
+		slots -= grant(x, slots, 0);
 	if (slots > 0 && takes && zdu_take_nodes(f, runbook_of(x), &x->worker, slots) > 0)
-		slots -= grant(x, slots);
+		slots -= grant(x, slots, 1);
 	return Max(slots, 0);
 }
 
@@ -398,11 +403,11 @@ zdu_work(PG_FUNCTION_ARGS)
 	}
 	if (!PG_ARGISNULL(3))
 		x.reports = zdu_reports_parse(PG_GETARG_DATUM(3), &x.matches, &x.nmatches);
-	if (x.nmatches > 0)
+	if (x.nmatches > 0 && zdu_reports_match_steps(x.due.cluster_id, x.reports, x.worker.name, x.worker.incarnation,
+												  x.matches, x.nmatches, &x.steps, &x.nsteps))
 	{
 		zdu_observe_paths(cluster, &paths);
-		zdu_reports_match(x.due.cluster_id, x.due.upgrade_id, x.reports, x.worker.name, x.worker.incarnation,
-						  &paths, x.matches, x.nmatches);
+		zdu_reports_match_looks(x.due.cluster_id, x.due.upgrade_id, x.reports, &paths, x.matches);
 	}
 	if (x.nmatches > 0 || x.due.sweep || !x.due.fresh || (x.due.work_waits && x.slots > 0) || x.leaving)
 	{

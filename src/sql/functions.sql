@@ -394,6 +394,15 @@ RETURNS trigger
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_refuse_update';
 COMMENT ON FUNCTION zdu_refuse_update() IS 'Refuses a plain UPDATE or DELETE of what zdu observes, with a hint.';
+
+CREATE FUNCTION zdu_forget_steps()
+RETURNS trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_forget_steps';
+COMMENT ON FUNCTION zdu_forget_steps() IS 'Deletes the steps of a plan that goes.';
+CREATE TRIGGER step_plan_forget_steps
+	AFTER DELETE ON zdu.step_plan FOR EACH ROW EXECUTE FUNCTION zdu_forget_steps();
+
 -- For each statement: a trigger for each row would lock every row before it is written, once more.
 CREATE TRIGGER cluster_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.cluster FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
@@ -402,7 +411,11 @@ CREATE TRIGGER node_refuse_update
 CREATE TRIGGER upgrade_refuse_update
 	BEFORE UPDATE ON zdu.upgrade FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER step_refuse_update
-	BEFORE UPDATE ON zdu.step FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+	INSTEAD OF UPDATE OR DELETE ON zdu.step FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+CREATE TRIGGER step_plan_refuse_update
+	BEFORE UPDATE ON zdu.step_plan FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+CREATE TRIGGER step_state_refuse_update
+	BEFORE UPDATE OR DELETE ON zdu.step_state FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER node_count_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.node_count FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER policy_refuse_update

@@ -22,7 +22,7 @@ SELECT
 		AND d.state = 'ACTIVE' AND d.attached AND NOT d.taken) AS leader_fit,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
-	EXISTS (SELECT FROM zdu.step o WHERE o.cluster_id = c.cluster_id AND o.state IN ('pending', 'running', 'unknown')) AS steps_open,
+	EXISTS (SELECT FROM zdu.step_state o WHERE o.cluster_id = c.cluster_id AND NOT o.settled AND o.state <> 'failed') AS steps_open,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id) AS watched,
 	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = u.upgrade_id AND g.opened_at IS NULL) AS gated,
 	u.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
@@ -33,12 +33,13 @@ LEFT JOIN zdu.current_policy p ON p.name = c.policy
 LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL
 CROSS JOIN LATERAL (
 	SELECT
-		count(*) FILTER (WHERE s.phase = 'before')::integer AS before_open,
-		count(*) FILTER (WHERE s.phase = 'after' AND s.state <> 'failed')::integer AS tasks_open,
-		count(*) FILTER (WHERE s.phase = 'after' AND s.state = 'failed')::integer AS tasks_failed,
-		count(*) FILTER (WHERE s.phase = 'undo')::integer AS undo_open
-	FROM zdu.step s
-	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND s.state IN ('pending', 'running', 'unknown', 'failed')
+		count(*) FILTER (WHERE p.phase[s.place] = 'before')::integer AS before_open,
+		count(*) FILTER (WHERE p.phase[s.place] = 'after' AND s.state <> 'failed')::integer AS tasks_open,
+		count(*) FILTER (WHERE p.phase[s.place] = 'after' AND s.state = 'failed')::integer AS tasks_failed,
+		count(*) FILTER (WHERE p.phase[s.place] = 'undo')::integer AS undo_open
+	FROM zdu.step_state s
+	JOIN zdu.step_plan p ON p.plan_id = s.plan_id
+	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND NOT s.settled
 ) t
 CROSS JOIN LATERAL (
 	SELECT
@@ -143,7 +144,7 @@ LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id
 LEFT JOIN LATERAL (
 	SELECT o.phase, o.state, o.started_at
 	FROM zdu.step o
-	WHERE o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND o.state IN ('running', 'unknown', 'failed')
+	WHERE o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND NOT o.settled AND o.state <> 'pending'
 	ORDER BY o.state = 'failed', o.ord DESC
 	LIMIT 1
 ) s ON true
@@ -217,7 +218,8 @@ BEGIN
 		SELECT DISTINCT ON (v.view, a.attname) v.view, a.attname, col_description(b.attrelid, b.attnum) AS meaning
 		FROM (VALUES ('zdu.cluster_facts'::regclass, '{zdu.cluster,zdu.policy,zdu.upgrade}'::regclass[]),
 					 ('zdu.current_policy', '{zdu.policy}'),
-					 ('zdu.node_vars', '{zdu.node}')) AS v (view, tables)
+					 ('zdu.node_vars', '{zdu.node}'),
+					 ('zdu.step', '{zdu.step_state,zdu.step_plan}')) AS v (view, tables)
 		JOIN pg_attribute a ON a.attrelid = v.view AND col_description(a.attrelid, a.attnum) IS NULL
 		CROSS JOIN LATERAL unnest(v.tables) WITH ORDINALITY AS t (relation, ord)
 		JOIN pg_attribute b ON b.attrelid = t.relation AND b.attname = a.attname AND b.attnum > 0

@@ -189,3 +189,46 @@ zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
 	push_env(&state, frame);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
+
+/* Copies an object, with three more members. */
+static void
+push_env_of_grant(JsonbParseState **state, JsonbContainer *env, int attempt, const char *token, const char *phase)
+{
+	JsonbIterator *it = JsonbIteratorInit(env);
+	JsonbIteratorToken what;
+	JsonbValue	v;
+
+	while ((what = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (what == WJB_END_OBJECT)
+		{
+			/* The last value of a key wins. */
+			zdu_push_text(state, "ZDU_ATTEMPT", psprintf("%d", attempt));
+			zdu_push_text(state, "ZDU_TOKEN", token);
+			zdu_push_text(state, "ZDU_PHASE", phase);
+		}
+		(void) pushJsonbValue(state, what, what < WJB_BEGIN_ARRAY ? &v : NULL);
+	}
+}
+
+Jsonb *
+zdu_args_grant(Jsonb *args, int attempt, const char *token, const char *phase)
+{
+	JsonbIterator *it = JsonbIteratorInit(&args->root);
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+	JsonbIteratorToken what;
+	JsonbValue	v;
+	bool		is_env = false;
+
+	while ((what = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (what == WJB_KEY)
+			is_env = v.val.string.len == 3 && strncmp(v.val.string.val, "env", 3) == 0;
+		if (what == WJB_VALUE && is_env && v.type == jbvBinary)
+			push_env_of_grant(&state, v.val.binary.data, attempt, token, phase);
+		else
+			result = pushJsonbValue(&state, what, what < WJB_BEGIN_ARRAY ? &v : NULL);
+	}
+	return JsonbValueToJsonb(result);
+}

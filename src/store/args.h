@@ -29,6 +29,9 @@ typedef struct ZduFrame
  */
 extern Jsonb *zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error);
 
+/* Returns args with the number of the attempt, the token and the phase in their env. */
+extern Jsonb *zdu_args_grant(Jsonb *args, int attempt, const char *token, const char *phase);
+
 /* Returns what a driver's evidence must say where the runbook does not. */
 extern const char *zdu_until_default(JsonbContainer *spec);
 

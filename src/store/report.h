@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "core/stage.h"
-#include "store/spi.h"
+#include "store/step.h"
 
 #define ZDU_REPORT_MAX (64 * 1024)
 #define ZDU_REPORTS_MAX 10000
@@ -19,10 +19,14 @@ typedef struct ZduMatch
 	const char *token;			/* as given; NULL: an observation or a watch */
 	const char *sqlstate;		/* NULL: good */
 	const char *message;
-	int64		number;			/* of the token: which grant of the step it is about */
-	int64		step_id;		/* 0: none */
+	int			epoch;			/* of the token */
+	int64		number;			/* which grant of the step it is about */
+	ZduStep    *step;			/* NULL: none that is open */
+	bool		over;			/* said before, or ended meanwhile: the same answer again */
 	ZduReport	report;			/* of a step */
-	const char *evidence;		/* what it saw, shortened; NULL: nothing */
+	Jsonb	   *evidence;		/* to be kept; NULL: none */
+	Jsonb	   *saw;			/* the same, under whichever name it came */
+	const char *log;			/* NULL: none */
 	int64		node_id;		/* 0: not an observation */
 	ZduAnswer	active;
 	bool		offline;
@@ -50,10 +54,17 @@ extern Jsonb *zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n);
 extern void zdu_report_stale(ZduMatch *m);
 
 /*
- * Finds what the reports are about and evaluates their evidence, before any
- * lock is taken.  Fills matches[], which comes from zdu_reports_parse().
+ * Finds the steps that reports are about and evaluates their evidence, before
+ * any lock is taken.  Fills matches[], which comes from zdu_reports_parse(),
+ * and returns whether any is about something else.
  */
-extern void zdu_reports_match(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const char *worker, const char *incarnation,
-							  const ZduObservePaths *observe, ZduMatch *matches, int n);
+extern bool zdu_reports_match_steps(int64 cluster_id, Jsonb *reports, const char *worker, const char *incarnation,
+									ZduMatch *matches, int n, ZduStep **steps, int *nsteps);
+
+/* The same for those: nodes and watches that were looked at. */
+extern void zdu_reports_match_looks(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const ZduObservePaths *observe, ZduMatch *matches);
+
+/* Returns the beginning of what was seen. */
+extern char *zdu_report_excerpt(Jsonb *saw);
 
 #endif							/* ZDU_STORE_REPORT_H */

@@ -12,27 +12,44 @@ static const char *const phase_names[ZDU_PHASES] = {
 	"before", "isolate", "drain", "stop", "upgrade", "start", "verify", "integrate", "soak", "after", "undo"
 };
 
+#define MOVING_COLUMNS \
+	"s.step_id, s.epoch, s.number, s.state, s.stage, s.attempt, s.attempts, s.forced, s.holds_since, s.deadline, s.not_before, s.act_ok, " \
+	"left(s.evidence::text, 200) "
+
 #define STEP_COLUMNS \
-	"s.step_id, s.number, s.upgrade_id, s.node_id, n.name, s.phase, s.direction = 'back', s.state, s.stage, s.attempt, s.attempts, " \
-	"s.retry_delay, s.act IS NOT NULL, s.force IS NOT NULL AND s.attempt <= s.attempts, s.hold_for, s.holds_since, s.deadline, s.not_before, s.act_ok, " \
-	"s.vars->>'version', left(s.evidence::text, 200), s.look IS NULL "
+	"p.upgrade_id, s.node_id, n.name, p.phase[s.place], p.direction = 'back', s.place = cardinality(p.phase), " \
+	"p.act[s.place] IS NOT NULL, p.force[s.place] IS NOT NULL, p.retry_delay[s.place], p.hold_for[s.place], p.vars->>'version', " MOVING_COLUMNS
 
-#define FROM_STEP "FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
+#define FROM_STEP \
+	"FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 
-static ZduQuery steps_by_id = {
-	.text = "SELECT " STEP_COLUMNS FROM_STEP "WHERE s.step_id = ANY ($1) ORDER BY s.step_id",
+static ZduQuery steps_named = {
+	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.vars " FROM_STEP
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.number > 0 AND s.number = ANY ($2) ORDER BY s.number",
+	.nargs = 4, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID, TEXTOID}
+};
+
+static ZduQuery steps_settled = {
+	.text = "SELECT settled_number, epoch FROM zdu.step_state WHERE settled_number = ANY ($2) AND cluster_id = $1 ORDER BY settled_number",
+	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
+};
+
+static ZduQuery refresh_steps = {
+	.text = "SELECT t.ord::integer, " MOVING_COLUMNS " FROM unnest($1) WITH ORDINALITY AS t(step_id, ord) "
+	"JOIN zdu.step_state s ON s.step_id = t.step_id",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}
 };
 
 static ZduQuery timers_over = {
 	.text = "SELECT " STEP_COLUMNS FROM_STEP
-	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.look IS NULL AND s.stage <> 'end' AND s.holds_since + s.hold_for <= $2",
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'running' AND p.look[s.place] IS NULL AND s.stage <> 'end' "
+	"AND s.holds_since + p.hold_for[s.place] <= $2",
 	.nargs = 2, .argtypes = {INT8OID, FLOAT8OID}
 };
 
 static ZduQuery steps_lost = {
 	.text = "SELECT " STEP_COLUMNS FROM_STEP
-	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.look IS NOT NULL AND ((s.deadline + $2 < $3 AND s.holds_since IS NULL) OR NOT EXISTS "
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'running' AND p.look[s.place] IS NOT NULL AND ((s.deadline + $2 < $3 AND s.holds_since IS NULL) OR NOT EXISTS "
 	"(SELECT FROM zdu.worker w WHERE w.cluster_id = s.cluster_id AND w.name = s.worker AND w.incarnation = s.incarnation "
 	" AND w.listened + $2 >= $3))",
 	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
@@ -40,90 +57,87 @@ static ZduQuery steps_lost = {
 
 static ZduQuery steps_unwound = {
 	.text = "SELECT " STEP_COLUMNS FROM_STEP
-	"WHERE s.cluster_id = $1 AND s.stage = 'end' AND ((s.state = 'unknown' AND coalesce(s.not_before, 0) <= $2) "
-	"OR (s.state = 'running' AND s.look IS NULL))",
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.stage = 'end' AND ((s.state = 'unknown' AND coalesce(s.not_before, 0) <= $2) "
+	"OR (s.state = 'running' AND p.look[s.place] IS NULL))",
 	.nargs = 2, .argtypes = {INT8OID, FLOAT8OID}
 };
 
 static ZduQuery steps_of_node = {
 	.text = "SELECT " STEP_COLUMNS FROM_STEP
 	"WHERE s.cluster_id = $1 AND s.node_id IS NOT DISTINCT FROM nullif($2, 0) "
-	"AND s.state IN ('pending', 'running', 'unknown', 'failed') ORDER BY s.ord",
+	"AND NOT s.settled ORDER BY s.step_id",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
 static ZduQuery steps_failed = {
-	.text = "SELECT " STEP_COLUMNS FROM_STEP "WHERE s.cluster_id = $1 AND s.state = 'failed' ORDER BY s.ended_at, s.step_id",
+	.text = "SELECT " STEP_COLUMNS FROM_STEP "WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'failed' ORDER BY s.ended_at, s.step_id",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
-static ZduQuery steps_reached = {
-	.text = "SELECT s.phase FROM zdu.step s WHERE s.node_id = $1 AND s.upgrade_id = $2 AND s.started_at IS NOT NULL "
-	"AND s.round = (SELECT max(o.round) FROM zdu.step o WHERE o.node_id = $1 AND o.upgrade_id = $2) "
-	"AND s.phase IN ('isolate', 'drain', 'stop', 'upgrade', 'start', 'verify', 'integrate', 'soak') "
-	"ORDER BY array_position('{isolate,drain,stop,upgrade,start,verify,integrate,soak}', s.phase) DESC LIMIT 1",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}
-};
+#define STATES_OF_PLAN "s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
 
-static ZduQuery insert_steps = {
-	.text =
-	"INSERT INTO zdu.step (cluster_id, upgrade_id, node_id, round, ord, phase, direction, state, attempts, retries, retry_delay, act, look, force, "
-	"  until, vars, programs, hold_for, timeout, expect) "
-	"SELECT $1, nullif($2, 0), nullif(t.node_id, 0), "
-	"  greatest(1, $18 + (SELECT coalesce(max(o.round), 0) FROM zdu.step o WHERE o.node_id = t.node_id AND o.upgrade_id = $2)), "
-	"  t.ord + CASE WHEN t.node_id = 0 THEN (SELECT coalesce(max(o.ord), 0) FROM zdu.step o WHERE o.cluster_id = $1 AND o.node_id IS NULL) "
-	"    ELSE (SELECT coalesce(max(o.ord), 0) FROM zdu.step o WHERE o.node_id = t.node_id) END, "
-	"  t.phase, t.direction, CASE WHEN t.skip THEN 'skipped' ELSE 'pending' END, t.retries + 1, t.retries, t.retry_delay, t.act, t.look, t.force, "
-	"  t.until, t.vars, string_to_array(t.programs, ' '), t.hold_for, t.timeout, nullif(t.expect, -1) "
-	"FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY "
-	"  AS t(node_id, phase, direction, skip, retries, retry_delay, act, look, force, until, vars, programs, hold_for, timeout, expect, ord)",
-	.nargs = 18,
-	.argtypes = {INT8OID, INT8OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID,
-		JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
-	FLOAT8ARRAYOID, INT4OID}
+static ZduQuery steps_reached = {
+	.text = "SELECT p.phase[s.place] FROM zdu.step_plan p JOIN zdu.step_state s ON " STATES_OF_PLAN
+	"WHERE p.node_id = $1 AND p.upgrade_id = $2 AND s.started_at IS NOT NULL "
+	"AND p.round = (SELECT max(o.round) FROM zdu.step_plan o WHERE o.node_id = $1 AND o.upgrade_id = $2) "
+	"AND p.phase[s.place] IN ('isolate', 'drain', 'stop', 'upgrade', 'start', 'verify', 'integrate', 'soak') "
+	"ORDER BY array_position('{isolate,drain,stop,upgrade,start,verify,integrate,soak}', p.phase[s.place]) DESC LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
 /* A report that tells nothing new is not written. */
 static ZduQuery store_steps = {
 	.text =
-	"UPDATE zdu.step s SET state = t.state, stage = t.stage, act_ok = CASE t.act_ok WHEN 2 THEN NULL ELSE t.act_ok = 1 END, "
+	"UPDATE zdu.step_state s SET state = t.state, stage = t.stage, act_ok = CASE t.act_ok WHEN 2 THEN NULL ELSE t.act_ok = 1 END, "
 	"  holds_since = nullif(t.holds_since, -1), not_before = nullif(t.not_before, -1), "
-	"  evidence = coalesce(r.e->'evidence', s.evidence), log = coalesce(r.e->>'log', s.log), "
-	"  act = CASE WHEN t.force THEN s.force ELSE s.act END, force = CASE WHEN t.force THEN s.act ELSE s.force END, "
-	"  ended_at = CASE WHEN t.state IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN $8 END "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $9) AS t(step_id, state, stage, act_ok, holds_since, not_before, report, force) "
-	"LEFT JOIN jsonb_array_elements($10) WITH ORDINALITY AS r(e, ord) ON r.ord = t.report "
+	"  evidence = coalesce(t.evidence, s.evidence), log = coalesce(t.log, s.log), forced = s.forced <> t.force, "
+	"  ended_at = CASE WHEN t.state IN ('succeeded', 'failed', 'skipped', 'cancelled') THEN $10 END "
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS t(step_id, state, stage, act_ok, holds_since, not_before, force, evidence, log) "
 	"WHERE s.step_id = t.step_id AND (s.state <> t.state OR s.stage <> t.stage OR (s.act_ok IS DISTINCT FROM CASE t.act_ok WHEN 2 THEN NULL ELSE t.act_ok = 1 END) "
-	"  OR s.holds_since IS DISTINCT FROM nullif(t.holds_since, -1) OR s.evidence IS DISTINCT FROM coalesce(r.e->'evidence', s.evidence))",
+	"  OR s.holds_since IS DISTINCT FROM nullif(t.holds_since, -1) OR s.evidence IS DISTINCT FROM coalesce(t.evidence, s.evidence))",
 	.nargs = 10,
-	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID,
-	TIMESTAMPTZOID, BOOLARRAYOID, JSONBOID}
+	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, BOOLARRAYOID,
+	JSONBARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
 };
 
 /* The first open step of a node; one that failed stands in the way of those behind it. */
 #define NEXT_STEPS \
-	"(SELECT DISTINCT ON (o.node_id) o.* FROM zdu.step o " \
-	" WHERE o.cluster_id = $1 AND o.state IN ('pending', 'running', 'unknown', 'failed') ORDER BY o.node_id, o.ord)"
+	"(SELECT DISTINCT ON (o.node_id) o.* FROM zdu.step_state o " \
+	" WHERE o.cluster_id = $1 AND NOT o.settled ORDER BY o.node_id, o.step_id)"
 
 #define GRANTABLE "x.state IN ('pending', 'unknown') AND x.stage <> 'end' AND (x.not_before IS NULL OR x.not_before <= $2) "
 
+/* Nobody holds a timer: it takes no slot. */
 static ZduQuery grant_steps = {
 	.text =
-	"WITH next AS (SELECT x.step_id, x.ord, x.look IS NULL AS timer FROM " NEXT_STEPS " x LEFT JOIN zdu.node g ON g.node_id = x.node_id "
+	"WITH next AS (SELECT x.step_id, x.place, p.upgrade_id, g.name, p.phase[x.place] AS phase, p.look[x.place] AS look, p.timeout[x.place] AS timeout "
+	"  FROM " NEXT_STEPS " x JOIN zdu.step_plan p ON p.plan_id = x.plan_id LEFT JOIN zdu.node g ON g.node_id = x.node_id "
 	"  WHERE " GRANTABLE
-	"    AND ($6::text IS NULL OR g.name = $6) AND (x.programs IS NULL OR x.programs <@ $7)), "
-	/* Nobody holds a timer: it takes no slot. */
-	"chosen AS (SELECT step_id FROM next WHERE timer UNION ALL "
-	"  (SELECT step_id FROM next WHERE NOT timer ORDER BY ord DESC, step_id LIMIT $8)), "
-	"granted AS (UPDATE zdu.step u SET state = 'running', stage = CASE WHEN u.look IS NULL THEN 'verify' ELSE 'look' END, "
-	"  attempt = u.attempt + CASE WHEN u.state = 'pending' THEN 1 ELSE 0 END, epoch = coalesce((SELECT max(i.epoch) FROM zdu.instance i), 0), number = nextval('zdu.token_seq'), "
-	"  worker = CASE WHEN u.look IS NOT NULL THEN $3 END, incarnation = CASE WHEN u.look IS NOT NULL THEN $4 END, "
-	"  deadline = $2 + u.timeout, not_before = NULL, act_ok = NULL, holds_since = CASE WHEN u.look IS NULL THEN $2 END, "
+	"    AND ($6::text IS NULL OR g.name = $6) AND (p.programs[x.place] IS NULL OR string_to_array(p.programs[x.place], ' ') <@ $7)), "
+	"chosen AS (SELECT * FROM next WHERE look IS NULL UNION ALL "
+	"  (SELECT * FROM next WHERE look IS NOT NULL ORDER BY place DESC, step_id LIMIT $8)), "
+	"granted AS (UPDATE zdu.step_state u SET state = 'running', stage = CASE WHEN c.look IS NULL THEN 'verify' ELSE 'look' END, "
+	"  attempt = u.attempt + CASE WHEN u.state = 'pending' THEN 1 ELSE 0 END, "
+	"  epoch = coalesce((SELECT max(i.epoch) FROM zdu.instance i), 0), number = nextval('zdu.token_seq'), "
+	"  worker = CASE WHEN c.look IS NOT NULL THEN $3 END, incarnation = CASE WHEN c.look IS NOT NULL THEN $4 END, "
+	"  deadline = $2 + c.timeout, not_before = NULL, act_ok = NULL, holds_since = CASE WHEN c.look IS NULL THEN $2 END, "
 	"  started_at = coalesce(u.started_at, $5), ended_at = NULL "
-	"  FROM chosen c WHERE u.step_id = c.step_id RETURNING u.*) "
-	"SELECT " STEP_COLUMNS "FROM granted s LEFT JOIN zdu.node n ON n.node_id = s.node_id ORDER BY s.number",
+	"  FROM chosen c WHERE u.step_id = c.step_id "
+	"  RETURNING u.epoch, u.number, c.upgrade_id, c.name, c.phase, u.attempt, u.stage, c.look, c.timeout) "
+	"SELECT epoch, number, upgrade_id, name, phase, attempt, stage, look, timeout FROM granted ORDER BY number",
 	.nargs = 8,
 	.argtypes = {INT8OID, FLOAT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID}
+};
+
+/* Verbs follow from stages. */
+static ZduQuery steps_held = {
+	.text =
+	"SELECT s.epoch, s.number, p.upgrade_id, n.name, p.phase[s.place], s.attempt, s.stage, "
+	"  CASE WHEN s.stage <> 'act' THEN p.look[s.place] WHEN s.forced THEN p.force[s.place] ELSE p.act[s.place] END, "
+	"  s.deadline - (SELECT c.listened FROM zdu.cluster c WHERE c.cluster_id = $1) " FROM_STEP
+	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3 AND s.number < $4 "
+	"ORDER BY s.number",
+	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static ZduQuery steps_waiting = {
@@ -133,38 +147,39 @@ static ZduQuery steps_waiting = {
 
 static ZduQuery unwind_steps = {
 	.text =
-	"UPDATE zdu.step SET stage = CASE WHEN state IN ('running', 'unknown') THEN 'end' ELSE stage END, "
-	"  state = CASE WHEN state IN ('pending', 'failed') THEN 'cancelled' ELSE state END, "
-	"  ended_at = CASE WHEN state IN ('pending', 'failed') THEN $3 END "
-	"WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) AND state IN ('pending', 'running', 'unknown', 'failed') "
-	"AND upgrade_id IS NOT NULL AND phase NOT IN ('after', 'undo') RETURNING state",
+	"UPDATE zdu.step_state s SET stage = CASE WHEN s.state IN ('running', 'unknown') THEN 'end' ELSE s.stage END, "
+	"  state = CASE WHEN s.state IN ('pending', 'failed') THEN 'cancelled' ELSE s.state END, "
+	"  ended_at = CASE WHEN s.state IN ('pending', 'failed') THEN $3 END "
+	"FROM zdu.step_plan p WHERE s.cluster_id = $1 AND s.node_id IS NOT DISTINCT FROM nullif($2, 0) AND NOT s.settled "
+	"AND p.plan_id = s.plan_id AND p.upgrade_id IS NOT NULL AND p.phase[s.place] NOT IN ('after', 'undo') RETURNING s.state",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
 static ZduQuery retry_steps = {
 	.text =
-	"UPDATE zdu.step SET state = 'pending', stage = 'look', attempts = attempt + 1 + retries, not_before = NULL, ended_at = NULL, "
-	/* The forced attempt had changed them over. */
-	"  act = CASE WHEN attempt > attempts THEN coalesce(force, act) ELSE act END, "
-	"  force = CASE WHEN attempt > attempts AND force IS NOT NULL THEN act ELSE force END "
-	"WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) AND state = 'failed'",
+	"UPDATE zdu.step_state s SET state = 'pending', stage = 'look', attempts = s.attempt + 1 + p.retries[s.place], not_before = NULL, "
+	/* The forced attempt comes last again. */
+	"  ended_at = NULL, forced = false "
+	"FROM zdu.step_plan p WHERE s.cluster_id = $1 AND s.node_id IS NOT DISTINCT FROM nullif($2, 0) AND NOT s.settled AND s.state = 'failed' "
+	"AND p.plan_id = s.plan_id",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
 static ZduQuery steps_to_reassert = {
 	.text =
 	"WITH due AS (SELECT n.node_id FROM zdu.node n WHERE n.cluster_id = $1 AND NOT n.attached AND NOT n.taken "
-	"  AND NOT EXISTS (SELECT FROM zdu.step s WHERE s.node_id = n.node_id AND (s.state IN ('pending', 'running', 'unknown', 'failed') "
-	"    OR (s.upgrade_id IS NULL AND s.ended_at > $2 - make_interval(secs => $3))))), "
-	"gone AS (DELETE FROM zdu.step s USING due d WHERE s.node_id = d.node_id AND s.upgrade_id IS NULL) "
+	"  AND NOT EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = $1 AND s.node_id = n.node_id AND NOT s.settled) "
+	"  AND NOT EXISTS (SELECT FROM zdu.step_plan p JOIN zdu.step_state s ON " STATES_OF_PLAN
+	"    WHERE p.node_id = n.node_id AND p.upgrade_id IS NULL AND s.ended_at > $2 - make_interval(secs => $3))), "
+	"gone AS (DELETE FROM zdu.step_plan p USING due d WHERE p.node_id = d.node_id AND p.upgrade_id IS NULL) "
 	"SELECT node_id FROM due ORDER BY node_id",
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
 static ZduQuery steps_open = {
 	.text =
-	"SELECT 1 FROM zdu.step WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) "
-	"AND state IN ('pending', 'running', 'unknown')",
+	"SELECT 1 FROM zdu.step_state WHERE cluster_id = $1 AND node_id IS NOT DISTINCT FROM nullif($2, 0) "
+	"AND NOT settled AND state <> 'failed'",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
@@ -185,6 +200,45 @@ zdu_phase_of(const char *name)
 	return (ZduPhase) i;
 }
 
+static void
+read_moving(ZduReader *r, ZduStep *s)
+{
+	bool		forced;
+
+	s->id = zdu_read_int8(r);
+	s->epoch = zdu_read_int4(r);
+	s->number = zdu_read_int8(r);
+	s->state = (ZduStepState) zdu_state_of(ZDU_STEP, zdu_read_text(r));
+	s->view.stage = zdu_stage_of(zdu_read_text(r));
+	s->view.attempt = zdu_read_int4(r);
+	s->view.attempts = zdu_read_int4(r);
+	forced = zdu_read_bool(r);
+	s->view.has_act = forced ? s->has_force : s->has_act;
+	s->view.may_force = (forced ? s->has_act : s->has_force) && s->view.attempt <= s->view.attempts;
+	s->view.holds_since = zdu_read_float8(r, -1);
+	s->view.deadline = zdu_read_float8(r, 0);
+	s->not_before = zdu_read_float8(r, -1);
+	s->view.act_ok = (ZduAnswer) zdu_read_tristate(r);
+	s->evidence = zdu_read_text(r);
+}
+
+static void
+read_step(ZduReader *r, ZduStep *s)
+{
+	s->upgrade_id = zdu_read_int8(r);
+	s->node_id = zdu_read_int8(r);
+	s->node = zdu_read_text(r);
+	s->phase = zdu_phase_of(zdu_read_text(r));
+	s->back = zdu_read_bool(r);
+	s->last = zdu_read_bool(r);
+	s->has_act = zdu_read_bool(r);
+	s->has_force = zdu_read_bool(r);
+	s->view.retry_delay = zdu_read_float8(r, 1);
+	s->view.hold_for = zdu_read_float8(r, 0);
+	s->version = zdu_read_text(r);
+	read_moving(r, s);
+}
+
 static ZduStep *
 read_steps(uint64 rows, int *n)
 {
@@ -192,43 +246,33 @@ read_steps(uint64 rows, int *n)
 	ZduStep    *steps = palloc0(sizeof(ZduStep) * (rows + 1));
 
 	for (*n = 0; zdu_next_row(&r); (*n)++)
+		read_step(&r, &steps[*n]);
+	return steps;
+}
+
+ZduStep *
+zdu_steps_named(int64 cluster_id, const int64 *numbers, int nnumbers, const char *worker, const char *incarnation, int *n)
+{
+	uint64		rows = zdu_run(&steps_named, (ZduArg[]) {
+		zdu_int8(cluster_id), zdu_int8_array(numbers, nnumbers), zdu_text(worker), zdu_text(incarnation)
+	});
+	ZduReader	r = zdu_reader();
+	ZduStep    *steps = palloc0(sizeof(ZduStep) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
 	{
 		ZduStep    *s = &steps[*n];
 
-		s->id = zdu_read_int8(&r);
-		s->number = zdu_read_int8(&r);
-		s->upgrade_id = zdu_read_int8(&r);
-		s->node_id = zdu_read_int8(&r);
-		s->node = zdu_read_text(&r);
-		s->phase = zdu_phase_of(zdu_read_text(&r));
-		s->back = zdu_read_bool(&r);
-		s->state = (ZduStepState) zdu_state_of(ZDU_STEP, zdu_read_text(&r));
-		s->view.stage = zdu_stage_of(zdu_read_text(&r));
-		s->view.attempt = zdu_read_int4(&r);
-		s->view.attempts = zdu_read_int4(&r);
-		s->view.retry_delay = zdu_read_float8(&r, 1);
-		s->view.has_act = zdu_read_bool(&r);
-		s->view.may_force = zdu_read_bool(&r);
-		s->view.hold_for = zdu_read_float8(&r, 0);
-		s->view.holds_since = zdu_read_float8(&r, -1);
-		s->view.deadline = zdu_read_float8(&r, 0);
-		s->not_before = zdu_read_float8(&r, -1);
-		s->view.act_ok = (ZduAnswer) zdu_read_tristate(&r);
-		s->version = zdu_read_text(&r);
-		s->evidence = zdu_read_text(&r);
-		s->timer = zdu_read_bool(&r);
+		read_step(&r, s);
+		s->mine = zdu_read_bool(&r);
+		s->until = zdu_read_text(&r);
+		s->vars = zdu_read_jsonb(&r);
 	}
 	return steps;
 }
 
 ZduStep *
-zdu_steps_by_id(const int64 *ids, int nids, int *n)
-{
-	return read_steps(zdu_run(&steps_by_id, (ZduArg[]) {zdu_int8_array(ids, nids)}), n);
-}
-
-ZduStep *
-zdu_step_seek(ZduStep *steps, int n, int64 id)
+zdu_step_seek(ZduStep *steps, int n, int64 number)
 {
 	int			low = 0;
 	int			high = n - 1;
@@ -237,14 +281,51 @@ zdu_step_seek(ZduStep *steps, int n, int64 id)
 	{
 		int			mid = (low + high) / 2;
 
-		if (steps[mid].id == id)
+		if (steps[mid].number == number)
 			return &steps[mid];
-		if (steps[mid].id < id)
+		if (steps[mid].number < number)
 			low = mid + 1;
 		else
 			high = mid - 1;
 	}
 	return NULL;
+}
+
+int64 *
+zdu_steps_settled(int64 cluster_id, const int64 *numbers, int nnumbers, int64 **epochs, int *n)
+{
+	uint64		rows = zdu_run(&steps_settled, (ZduArg[]) {zdu_int8(cluster_id), zdu_int8_array(numbers, nnumbers)});
+	ZduReader	r = zdu_reader();
+	int64	   *settled = palloc(sizeof(int64) * (rows + 1));
+
+	*epochs = palloc(sizeof(int64) * (rows + 1));
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		settled[*n] = zdu_read_int8(&r);
+		(*epochs)[*n] = zdu_read_int8(&r);
+	}
+	return settled;
+}
+
+void
+zdu_steps_refresh(ZduStep *steps, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	ZduReader	r;
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = steps[i].id;
+		steps[i].state = STEP_CANCELLED;
+	}
+	zdu_run(&refresh_steps, (ZduArg[]) {zdu_int8_array(ids, n)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		ZduStep    *s = &steps[zdu_read_int4(&r) - 1];
+
+		read_moving(&r, s);
+	}
 }
 
 ZduStep *
@@ -288,82 +369,75 @@ zdu_steps_reached(const ZduFacts *f, int64 node_id)
 }
 
 void
-zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round)
+zdu_steps_store(const ZduStepChange *changes, int n)
 {
-	int			n = list_length(steps);
 	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
-	char	  **texts = palloc(sizeof(char *) * 4 * (n + 1));
-	double	   *numbers = palloc(sizeof(double) * 4 * (n + 1));
-	Jsonb	  **documents = palloc(sizeof(Jsonb *) * 4 * (n + 1));
-	bool	   *skip = palloc(sizeof(bool) * (n + 1));
-
-	if (n == 0)
-		return;
-	for (int i = 0; i < n; i++)
-	{
-		const ZduNewStep *s = list_nth(steps, i);
-
-		ids[i] = s->node_id;
-		ids[n + i] = s->retries;
-		texts[i] = unconstify(char *, zdu_phase_name(s->phase));
-		texts[n + i] = s->back ? "back" : "forward";
-		texts[2 * n + i] = unconstify(char *, s->until);
-		texts[3 * n + i] = unconstify(char *, s->programs);
-		numbers[i] = s->retry_delay;
-		numbers[n + i] = s->hold_for;
-		numbers[2 * n + i] = s->timeout;
-		numbers[3 * n + i] = s->expect < 0 ? -1 : s->expect;
-		documents[i] = s->act;
-		documents[n + i] = s->look;
-		documents[2 * n + i] = s->force;
-		documents[3 * n + i] = s->vars;
-		skip[i] = s->skip;
-	}
-	zdu_run(&insert_steps, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_int8(upgrade_id), zdu_int8_array(ids, n), zdu_text_array(texts, n),
-		zdu_text_array(texts + n, n), zdu_bool_array(skip, n), zdu_int8_array(ids + n, n), zdu_float8_array(numbers, n),
-		zdu_jsonb_array(documents, n), zdu_jsonb_array(documents + n, n), zdu_jsonb_array(documents + 2 * n, n),
-		zdu_text_array(texts + 2 * n, n), zdu_jsonb_array(documents + 3 * n, n), zdu_text_array(texts + 3 * n, n),
-		zdu_float8_array(numbers + n, n), zdu_float8_array(numbers + 2 * n, n), zdu_float8_array(numbers + 3 * n, n),
-		zdu_int4(new_round ? 1 : 0)
-	});
-}
-
-void
-zdu_steps_store(const ZduFacts *f, const ZduStep *steps, const ZduStageOutcome *outcomes, const int *ords, int n, Jsonb *reports)
-{
-	int64	   *ids = palloc(sizeof(int64) * 3 * (n + 1));
-	char	  **texts = palloc(sizeof(char *) * 2 * (n + 1));
+	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
 	double	   *numbers = palloc(sizeof(double) * 2 * (n + 1));
 	bool	   *force = palloc(sizeof(bool) * (n + 1));
+	Jsonb	  **evidence = palloc(sizeof(Jsonb *) * (n + 1));
 
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
-		ids[i] = steps[i].id;
-		ids[n + i] = outcomes[i].act_ok;
-		ids[2 * n + i] = ords[i];
-		texts[i] = unconstify(char *, zdu_state_name(ZDU_STEP, outcomes[i].state));
-		texts[n + i] = unconstify(char *, zdu_stage_name(outcomes[i].stage));
-		numbers[i] = outcomes[i].holds_since < 0 ? -1 : outcomes[i].holds_since;
-		numbers[n + i] = outcomes[i].not_before < 0 ? -1 : outcomes[i].not_before;
-		force[i] = outcomes[i].force;
+		const ZduStageOutcome *o = &changes[i].outcome;
+
+		ids[i] = changes[i].id;
+		ids[n + i] = o->act_ok;
+		texts[i] = unconstify(char *, zdu_state_name(ZDU_STEP, o->state));
+		texts[n + i] = unconstify(char *, zdu_stage_name(o->stage));
+		texts[2 * n + i] = unconstify(char *, changes[i].log);
+		numbers[i] = o->holds_since < 0 ? -1 : o->holds_since;
+		numbers[n + i] = o->not_before < 0 ? -1 : o->not_before;
+		force[i] = o->force;
+		evidence[i] = changes[i].evidence;
 	}
 	zdu_run(&store_steps, (ZduArg[]) {
 		zdu_int8_array(ids, n), zdu_text_array(texts, n), zdu_text_array(texts + n, n), zdu_int8_array(ids + n, n),
-		zdu_float8_array(numbers, n), zdu_float8_array(numbers + n, n), zdu_int8_array(ids + 2 * n, n),
-		zdu_time(zdu_now()), zdu_bool_array(force, n), zdu_jsonb(reports)
+		zdu_float8_array(numbers, n), zdu_float8_array(numbers + n, n), zdu_bool_array(force, n),
+		zdu_jsonb_array(evidence, n), zdu_text_array(texts + 2 * n, n), zdu_time(zdu_now())
 	});
 }
 
-ZduStep *
+static ZduGrant *
+read_grants(uint64 rows, int *n)
+{
+	ZduReader	r = zdu_reader();
+	ZduGrant   *grants = palloc0(sizeof(ZduGrant) * (rows + 1));
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+	{
+		ZduGrant   *g = &grants[*n];
+
+		g->epoch = zdu_read_int4(&r);
+		g->number = zdu_read_int8(&r);
+		g->upgrade_id = zdu_read_int8(&r);
+		g->node = zdu_read_text(&r);
+		g->phase = zdu_read_text(&r);
+		g->attempt = zdu_read_int4(&r);
+		g->stage = zdu_stage_of(zdu_read_text(&r));
+		g->args = zdu_read_jsonb(&r);
+		g->deadline = Max(zdu_read_float8(&r, 0), 0);
+	}
+	return grants;
+}
+
+ZduGrant *
 zdu_steps_grant(const ZduFacts *f, const char *worker, const char *incarnation,
 				const char *node, ZduArg programs, int slots, int *n)
 {
-	return read_steps(zdu_run(&grant_steps, (ZduArg[]) {
+	return read_grants(zdu_run(&grant_steps, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_float8(f->listened), zdu_text(worker), zdu_text(incarnation),
 		zdu_time(zdu_now()), zdu_text(node), programs, zdu_int4(slots)
+	}), n);
+}
+
+ZduGrant *
+zdu_steps_held(int64 cluster_id, const char *worker, const char *incarnation, int64 below, int *n)
+{
+	return read_grants(zdu_run(&steps_held, (ZduArg[]) {
+		zdu_int8(cluster_id), zdu_text(worker), zdu_text(incarnation), zdu_int8(below)
 	}), n);
 }
 

@@ -34,19 +34,49 @@ extern ZduPhase zdu_phase_of(const char *name); /* ZDU_PHASES: none */
 typedef struct ZduStep
 {
 	int64		id;
-	int64		number;			/* of the token of the last grant; 0: none yet */
 	int64		upgrade_id;		/* 0: attach or detach */
 	int64		node_id;		/* 0: a step of the cluster */
 	const char *node;
 	ZduPhase	phase;
 	bool		back;
+	bool		last;			/* of those that were made together */
+	bool		has_act;
+	bool		has_force;
+	const char *version;		/* the one it works towards */
+	const char *until;			/* of what zdu_steps_named() returns, as is vars */
+	Jsonb	   *vars;
+	/* what moves */
+	int			epoch;			/* of the token of the last grant */
+	int64		number;			/* 0: none yet */
+	bool		mine;			/* of what zdu_steps_named() returns: the asking process holds it */
 	ZduStepState state;
 	ZduStageView view;
-	const char *version;		/* the one it works towards */
 	const char *evidence;		/* as text, shortened; NULL: none */
-	bool		timer;			/* nobody holds it */
 	double		not_before;		/* negative: at once */
 } ZduStep;
+
+/* A step as a worker holds it. */
+typedef struct ZduGrant
+{
+	int			epoch;
+	int64		number;
+	int64		upgrade_id;		/* 0: attach or detach */
+	const char *node;			/* NULL: a step of the cluster */
+	const char *phase;
+	int			attempt;
+	ZduStage	stage;
+	Jsonb	   *args;			/* NULL: a timer, which nobody holds */
+	double		deadline;		/* in seconds from now */
+} ZduGrant;
+
+/* What is written of a step: its outcome, and what the report brought. */
+typedef struct ZduStepChange
+{
+	int64		id;
+	ZduStageOutcome outcome;
+	Jsonb	   *evidence;		/* NULL: as it was */
+	const char *log;			/* NULL: as it was */
+} ZduStepChange;
 
 /* A step to be made. */
 typedef struct ZduNewStep
@@ -68,11 +98,21 @@ typedef struct ZduNewStep
 	double		expect;			/* negative: not said */
 } ZduNewStep;
 
-/* Returns steps by id, under the lock; *n is set. */
-extern ZduStep *zdu_steps_by_id(const int64 *ids, int nids, int *n);
+/*
+ * Returns the open steps whose last grant has one of these numbers, sorted by
+ * number; *n is set.  Needs no lock: what moves is read anew under it, by
+ * zdu_steps_refresh().  worker and incarnation: who asks.
+ */
+extern ZduStep *zdu_steps_named(int64 cluster_id, const int64 *numbers, int nnumbers, const char *worker, const char *incarnation, int *n);
 
-/* Returns the one of n steps, sorted by id, that has this id, or NULL. */
-extern ZduStep *zdu_step_seek(ZduStep *steps, int n, int64 id);
+/* Returns the one of n steps, sorted by number, that has this number, or NULL. */
+extern ZduStep *zdu_step_seek(ZduStep *steps, int n, int64 number);
+
+/* Returns which of the numbers are those of the last grants of settled steps of the cluster, in order; *epochs are theirs. */
+extern int64 *zdu_steps_settled(int64 cluster_id, const int64 *numbers, int nnumbers, int64 **epochs, int *n);
+
+/* Reads what moves of n steps anew, under the lock; one that was removed since is cancelled. */
+extern void zdu_steps_refresh(ZduStep *steps, int n);
 
 /* Returns the running timers that are over, running steps whose lease is lost or which are long past their deadline, and unknown ones to be cancelled. */
 extern ZduStep *zdu_steps_timers_over(const ZduFacts *f, int *n);
@@ -94,18 +134,18 @@ extern ZduPhase zdu_steps_reached(const ZduFacts *f, int64 node_id);
 /* Makes steps (a List of ZduNewStep *), after those that their nodes have; new_round: the nodes are taken by it. */
 extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round);
 
-/*
- * Writes what became of n steps; ords are the places of the reports that tell
- * it (0: none), whose evidence and log are kept.
- */
-extern void zdu_steps_store(const ZduFacts *f, const ZduStep *steps, const ZduStageOutcome *outcomes, const int *ords, int n, Jsonb *reports);
+/* Writes what became of n steps. */
+extern void zdu_steps_store(const ZduStepChange *changes, int n);
 
 /*
  * Grants up to `slots` steps that are next for their node to a worker and
  * returns them.  node: only this one's; NULL: any.
  */
-extern ZduStep *zdu_steps_grant(const ZduFacts *f, const char *worker, const char *incarnation,
-								const char *node, ZduArg programs, int slots, int *n);
+extern ZduGrant *zdu_steps_grant(const ZduFacts *f, const char *worker, const char *incarnation,
+								 const char *node, ZduArg programs, int slots, int *n);
+
+/* Returns what the worker holds by grants with a number below that one, in order of the numbers. */
+extern ZduGrant *zdu_steps_held(int64 cluster_id, const char *worker, const char *incarnation, int64 below, int *n);
 
 /* Returns whether a step could be granted now. */
 extern bool zdu_steps_waiting(const ZduFacts *f);
