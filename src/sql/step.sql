@@ -81,7 +81,7 @@ CREATE TABLE zdu.step_state
 	ended_at timestamptz,
 	CONSTRAINT step_state_pkey PRIMARY KEY (step_id),
 	CONSTRAINT step_state_place_check CHECK (place BETWEEN 1 AND 999 AND step_id = plan_id * 1000 + place),
-	CONSTRAINT step_state_state_check CHECK (state IN ('pending', 'running', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled')),
+	CONSTRAINT step_state_check CHECK (state IN ('pending', 'running', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled')),
 	CONSTRAINT step_state_stage_check CHECK (stage IN ('look', 'act', 'verify', 'end'))
 ) WITH (fillfactor = 50);
 CREATE INDEX step_state_open_idx ON zdu.step_state (cluster_id, node_id, step_id) WHERE NOT settled;

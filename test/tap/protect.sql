@@ -1,6 +1,6 @@
 -- Promise: what zdu observed is changed by its functions, not by a plain UPDATE or DELETE; an INSERT is for a restore.
 BEGIN;
-SELECT plan(27);
+SELECT plan(32);
 SET client_min_messages = warning;
 
 SELECT zdu_set_cluster('shop', runbook => 'local', vars => '{"root": "/", "haproxy": "a:1", "backend": "b", "health": "http://{address}/"}');
@@ -28,10 +28,10 @@ SELECT is(pg_temp.refusal(format('%s zdu.%s %s', verb, relation, CASE verb WHEN 
           format('55000 | rows of zdu.%s cannot be %s by hand | N1: what zdu observed is changed by its functions, which lock the cluster first. | '
                  'SELECT name, usage FROM zdu.help; the audited way out is zdu_force_state()', relation, CASE verb WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END),
           format('N1: refused, with a hint: %s zdu.%s', verb, relation))
-FROM (VALUES ('cluster', 'state'), ('node', 'state'), ('upgrade', 'run'), ('step', 'state'), ('node_count', 'n'), ('event', 'new'),
+FROM (VALUES ('cluster', 'state'), ('node', 'state'), ('upgrade', 'run'), ('step', 'state'), ('step_state', 'state'), ('step_plan', 'round'), ('node_count', 'n'), ('event', 'new'),
              ('runbook', 'document'), ('policy', 'max_unavailable')) AS t (relation, col)
 CROSS JOIN (VALUES ('UPDATE'), ('DELETE FROM')) AS v (verb)
-WHERE (relation, verb) NOT IN (('upgrade', 'DELETE FROM'), ('step', 'DELETE FROM'));
+WHERE (relation, verb) NOT IN (('upgrade', 'DELETE FROM'), ('step_plan', 'DELETE FROM'));
 
 -- Not after the functions have written, either: not in the same statement, and not after an error inside.
 SELECT alike(pg_temp.refusal($$UPDATE zdu.node SET state = 'ERROR' WHERE name = 'app1' AND zdu_set_node('shop', 'app2', zone => 'z') = 'changed'$$), '55000%',
@@ -47,6 +47,10 @@ SELECT is(zdu_force_state('shop', 'app3', 'ERROR', 'seen with my own eyes'), 'ER
 SELECT results_eq($$SELECT old, new, rule, reason FROM zdu.timeline WHERE node = 'app3' ORDER BY at DESC LIMIT 1$$,
                   $$VALUES ('ACTIVE', 'ERROR', 'L22', 'seen with my own eyes')$$, 'N1: the log has the reason');
 SELECT throws_ok($$SELECT zdu_force_state('shop', 'app3', 'ERROR', NULL)$$, '22004', NULL, 'N1: which has to be given');
+
+-- What belongs together goes together.
+DELETE FROM zdu.upgrade;
+SELECT is_empty('SELECT FROM zdu.step_state', 'N1: steps go with their plan, and that with its upgrade');
 
 -- A restore loads with the triggers on.
 SELECT lives_ok($$INSERT INTO zdu.node (cluster_id, name, state, version) SELECT cluster_id, 'app4', 'TERMINATING', '1.0' FROM zdu.cluster$$,
