@@ -101,7 +101,7 @@ put_grants(Exchange *x, const ZduGrant *grants, int n)
 
 		if (g->args != NULL)
 			put_row(x, token, g->node, g->phase, g->attempt, g->stage == STAGE_ACT ? "act" : g->stage == STAGE_END ? "end" : "probe",
-					zdu_args_grant(g->args, g->attempt, token, g->phase), g->deadline, x->due.lease, NULL, NULL);
+					zdu_args_grant(g->args, g->attempt, token, g->phase), Max(g->deadline, 0), x->due.lease, NULL, NULL);
 	}
 }
 

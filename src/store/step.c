@@ -418,7 +418,7 @@ read_grants(uint64 rows, int *n)
 		g->attempt = zdu_read_int4(&r);
 		g->stage = zdu_stage_of(zdu_read_text(&r));
 		g->args = zdu_read_jsonb(&r);
-		g->deadline = Max(zdu_read_float8(&r, 0), 0);
+		g->deadline = zdu_read_float8(&r, 0);
 	}
 	return grants;
 }

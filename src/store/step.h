@@ -66,7 +66,7 @@ typedef struct ZduGrant
 	int			attempt;
 	ZduStage	stage;
 	Jsonb	   *args;			/* NULL: a timer, which nobody holds */
-	double		deadline;		/* in seconds from now */
+	double		deadline;		/* in seconds from now; negative: it was */
 } ZduGrant;
 
 /* What is written of a step: its outcome, and what the report brought. */
