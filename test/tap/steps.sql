@@ -1,6 +1,6 @@
 -- Promise: a step looks before it acts, believes only what is observed, and answers to one token at a time.
 BEGIN;
-SELECT plan(52);
+SELECT plan(54);
 \ir sim.psql
 
 -- The verb that a worker is given for a phase of a node, and the token.
@@ -24,11 +24,13 @@ SELECT results_eq($$ SELECT phase, timeout FROM zdu.step s JOIN zdu.cluster c US
                   $$ VALUES ('isolate', 300::float8), ('drain', 120), ('stop', 180), ('upgrade', 300), ('start', 240), ('verify', 240), ('integrate', 300), ('soak', 245) $$,
                   'W1: a phase''s timeout is that of the policy where the runbook says none');
 SELECT is((SELECT lease FROM sim.answer WHERE token IS NOT NULL), 20::float8, 'W4: and so is the lease');
+SELECT is((SELECT deadline FROM sim.answer WHERE token IS NOT NULL), 300::float8, 'W1: whoever is given a step is told how long it may take');
 
 -- W4: look, act, look.
 SELECT is(pg_temp.verb('shop', 'w1', 'isolate'), 'probe', 'W4: a step begins with a look');
 SELECT sim.ask('shop');
 SELECT is(pg_temp.verb('shop', 'w1', 'isolate'), 'act', 'W4: what the look does not find is done');
+SELECT ok((SELECT deadline > 200 AND deadline <= 300 FROM sim.answer WHERE verb = 'act'), 'W1: and then how long is left');
 SELECT is((SELECT args->'env'->>'ZDU_TOKEN' FROM sim.answer WHERE verb = 'act'), pg_temp.token('shop', 'w1'), 'W5: the token is handed to the action');
 SELECT is((SELECT args->'env'->>'ZDU_VERSION' FROM sim.answer WHERE verb = 'act'), '1.1.0', 'W1: and so is the version, the target going forward');
 SELECT is(sim.node('shop', 'app1'), 'DRAINING 1.0.0 taken', 'W3: told to isolate, the node is not isolated yet');
