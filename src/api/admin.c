@@ -48,7 +48,7 @@ static ZduQuery wake_clusters = {
 };
 
 static ZduQuery prune_events = {
-	.text = "DELETE FROM zdu.event WHERE at < $1",
+	.text = "WITH gone AS (DELETE FROM zdu.event_log WHERE at < $1 RETURNING what) SELECT 1 FROM gone g, unnest(g.what)",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
 };
 

@@ -423,4 +423,6 @@ CREATE TRIGGER policy_refuse_update
 CREATE TRIGGER runbook_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.runbook FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER event_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.event FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+	INSTEAD OF UPDATE OR DELETE ON zdu.event FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
+CREATE TRIGGER event_log_refuse_update
+	BEFORE UPDATE OR DELETE ON zdu.event_log FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();

@@ -125,35 +125,43 @@ COMMENT ON COLUMN zdu.worker.node IS 'the one node it is the agent of; NULL: all
 COMMENT ON COLUMN zdu.worker.asked IS 'when it asked, written at most every quarter of a lease';
 COMMENT ON COLUMN zdu.worker.listened IS 'the same in seconds of zdu.cluster.listened';
 
-CREATE TABLE zdu.event
+-- A row for each of them would be half of what a decision writes.
+CREATE TABLE zdu.event_log
 (
-	event_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	log_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	at timestamptz NOT NULL,
 	cluster text NOT NULL,
-	node text,
 	upgrade_id bigint,
-	what text NOT NULL,
-	old text,
-	new text,
-	rule text,
-	reason text,
+	node text[] NOT NULL,
+	what text[] NOT NULL,
+	old text[] NOT NULL,
+	new text[] NOT NULL,
+	rule text[] NOT NULL,
+	reason text[] NOT NULL,
 	caller text NOT NULL,
 	session_role text NOT NULL DEFAULT session_user,
-	CONSTRAINT event_pkey PRIMARY KEY (cluster, event_id)
-);
-COMMENT ON TABLE zdu.event IS 'What happened, append-only; zdu_prune removes old rows';
+	CONSTRAINT event_log_pkey PRIMARY KEY (cluster, log_id)
+) WITH (toast_tuple_target = 8160);
+COMMENT ON TABLE zdu.event_log IS 'What decisions changed, append-only, a row a decision (more for many events); each array has an element an event; zdu_prune removes old rows';
+COMMENT ON COLUMN zdu.event_log.log_id IS 'key, in order of happening within a cluster';
+COMMENT ON COLUMN zdu.event_log.at IS 'when';
+COMMENT ON COLUMN zdu.event_log.cluster IS 'the cluster''s name; empty: all';
+COMMENT ON COLUMN zdu.event_log.upgrade_id IS 'the upgrade; NULL: none';
+COMMENT ON COLUMN zdu.event_log.node IS 'the node''s name; NULL: the cluster';
+COMMENT ON COLUMN zdu.event_log.what IS 'what changed: cluster, node, rotation, upgrade, step, lease, set, grant, ...';
+COMMENT ON COLUMN zdu.event_log.old IS 'before';
+COMMENT ON COLUMN zdu.event_log.new IS 'after';
+COMMENT ON COLUMN zdu.event_log.rule IS 'the rule it comes from';
+COMMENT ON COLUMN zdu.event_log.reason IS 'what was seen, or the reason given';
+COMMENT ON COLUMN zdu.event_log.caller IS 'the role that called';
+COMMENT ON COLUMN zdu.event_log.session_role IS 'the session_user';
+
+CREATE VIEW zdu.event AS
+SELECT l.log_id * 1000 + e.ord AS event_id, l.at, l.cluster, e.node, l.upgrade_id, e.what, e.old, e.new, e.rule, e.reason, l.caller, l.session_role
+FROM zdu.event_log l
+CROSS JOIN LATERAL unnest(l.node, l.what, l.old, l.new, l.rule, l.reason) WITH ORDINALITY AS e(node, what, old, new, rule, reason, ord);
+COMMENT ON VIEW zdu.event IS 'What happened';
 COMMENT ON COLUMN zdu.event.event_id IS 'key, in order of happening within a cluster';
-COMMENT ON COLUMN zdu.event.at IS 'when';
-COMMENT ON COLUMN zdu.event.cluster IS 'the cluster''s name; empty: all';
-COMMENT ON COLUMN zdu.event.node IS 'the node''s name; NULL: the cluster';
-COMMENT ON COLUMN zdu.event.upgrade_id IS 'the upgrade; NULL: none';
-COMMENT ON COLUMN zdu.event.what IS 'what changed: cluster, node, rotation, upgrade, step, lease, set, grant, ...';
-COMMENT ON COLUMN zdu.event.old IS 'before';
-COMMENT ON COLUMN zdu.event.new IS 'after';
-COMMENT ON COLUMN zdu.event.rule IS 'the rule it comes from';
-COMMENT ON COLUMN zdu.event.reason IS 'what was seen, or the reason given';
-COMMENT ON COLUMN zdu.event.caller IS 'the role that called';
-COMMENT ON COLUMN zdu.event.session_role IS 'the session_user';
 
 CREATE TABLE zdu.grant
 (

@@ -219,7 +219,8 @@ BEGIN
 		FROM (VALUES ('zdu.cluster_facts'::regclass, '{zdu.cluster,zdu.policy,zdu.upgrade}'::regclass[]),
 					 ('zdu.current_policy', '{zdu.policy}'),
 					 ('zdu.node_vars', '{zdu.node}'),
-					 ('zdu.step', '{zdu.step_state,zdu.step_plan}')) AS v (view, tables)
+					 ('zdu.step', '{zdu.step_state,zdu.step_plan}'),
+					 ('zdu.event', '{zdu.event_log}')) AS v (view, tables)
 		JOIN pg_attribute a ON a.attrelid = v.view AND col_description(a.attrelid, a.attnum) IS NULL
 		CROSS JOIN LATERAL unnest(v.tables) WITH ORDINALITY AS t (relation, ord)
 		JOIN pg_attribute b ON b.attrelid = t.relation AND b.attname = a.attname AND b.attnum > 0

@@ -18,13 +18,16 @@
 static List *noted[EVENT_COLUMNS];
 static bool tells = false;		/* somebody may listen for one of them */
 
+/* So many fit into a row of a page without being compressed. */
+#define EVENTS_A_ROW 64
+
 static ZduQuery insert_events = {
-	.text = "INSERT INTO zdu.event (at, cluster, upgrade_id, caller, node, what, old, new, rule, reason) "
-	"SELECT $1, $2, $3, $4, e.node, e.what, e.old, e.new, e.rule, e.reason "
-	"FROM unnest($5, $6, $7, $8, $9, $10) WITH ORDINALITY AS e(node, what, old, new, rule, reason, ord) ORDER BY e.ord",
-	.nargs = 10,
+	.text = "INSERT INTO zdu.event_log (at, cluster, upgrade_id, caller, node, what, old, new, rule, reason) "
+	"SELECT $1, $2, $3, $4, $5[r.first:r.last], $6[r.first:r.last], $7[r.first:r.last], $8[r.first:r.last], $9[r.first:r.last], $10[r.first:r.last] "
+	"FROM (SELECT i AS first, i + $11 - 1 AS last FROM generate_series(1, cardinality($6), $11) AS i) r",
+	.nargs = 11,
 	.argtypes = {TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID,
-	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID}
 };
 
 static char *
@@ -67,7 +70,7 @@ zdu_event_flush(const char *cluster, int64 upgrade_id, Oid caller)
 			upgrade_id == 0 ? zdu_null() : zdu_int8(upgrade_id),
 			zdu_text(GetUserNameFromId(caller, true)),
 			column_array(noted[0]), column_array(noted[1]), column_array(noted[2]),
-			column_array(noted[3]), column_array(noted[4]), column_array(noted[5])
+			column_array(noted[3]), column_array(noted[4]), column_array(noted[5]), zdu_int4(EVENTS_A_ROW)
 		};
 
 		zdu_run(&insert_events, args);

@@ -422,7 +422,14 @@ zdu_read_datum(ZduReader *r, bool *isnull)
 char *
 zdu_read_text(ZduReader *r)
 {
-	return SPI_getvalue(r->table->vals[r->row], r->table->tupdesc, ++r->column);
+	bool		isnull;
+	Datum		d;
+
+	if (SPI_gettypeid(r->table->tupdesc, r->column + 1) != TEXTOID)
+		return SPI_getvalue(r->table->vals[r->row], r->table->tupdesc, ++r->column);
+	/* Without looking its output function up: most are texts. */
+	d = zdu_read_datum(r, &isnull);
+	return isnull ? NULL : TextDatumGetCString(d);
 }
 
 int64

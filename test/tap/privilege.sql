@@ -133,14 +133,14 @@ BEGIN
 	INSERT INTO public.seen VALUES (current_user, current_setting('search_path'), made);
 	RETURN NULL;
 END $$;
-CREATE TRIGGER look_around AFTER INSERT ON zdu.event FOR EACH STATEMENT EXECUTE FUNCTION look_around();
+CREATE TRIGGER look_around AFTER INSERT ON zdu.event_log FOR EACH STATEMENT EXECUTE FUNCTION look_around();
 SET ROLE has_admin;
 SELECT zdu_set_cluster('bank');
 SELECT is(current_user::text, 'has_admin', 'L22: after a call the caller is who he was');
 RESET ROLE;
 SELECT results_eq('TABLE seen', format($$VALUES (%L, 'pg_catalog, pg_temp', 'cannot create temporary table within security-restricted operation')$$, session_user),
                   'L22: inside he is the owner, with a search_path of its own, in a restricted context');
-DROP TRIGGER look_around ON zdu.event;
+DROP TRIGGER look_around ON zdu.event_log;
 SELECT results_eq($$SELECT caller, session_role, new FROM zdu.timeline WHERE cluster = 'bank'$$,
                   format($$VALUES ('has_admin', %L, 'created')$$, session_user), 'L22: SET ROLE counts, and the log keeps both names');
 SELECT is((SELECT owner FROM zdu.cluster WHERE name = 'bank'), 'has_admin', 'L22: a cluster belongs to who made it');
