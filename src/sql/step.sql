@@ -6,6 +6,7 @@ CREATE TABLE zdu.step_plan
 	cluster_id bigint NOT NULL,
 	upgrade_id bigint,
 	node_id bigint,
+	node text,
 	round integer NOT NULL DEFAULT 1,
 	direction text NOT NULL,
 	vars jsonb NOT NULL DEFAULT '{}',
@@ -35,6 +36,7 @@ COMMENT ON COLUMN zdu.step_plan.plan_id IS 'key';
 COMMENT ON COLUMN zdu.step_plan.cluster_id IS 'the cluster';
 COMMENT ON COLUMN zdu.step_plan.upgrade_id IS 'the upgrade; NULL: zdu_attach or zdu_detach';
 COMMENT ON COLUMN zdu.step_plan.node_id IS 'the node; NULL: a step of the cluster';
+COMMENT ON COLUMN zdu.step_plan.node IS 'its name, which never changes';
 COMMENT ON COLUMN zdu.step_plan.round IS 'how often the node was taken in this upgrade, this time included';
 COMMENT ON COLUMN zdu.step_plan.direction IS 'forward to the target, back to the original';
 COMMENT ON COLUMN zdu.step_plan.vars IS 'variables of until';

@@ -46,7 +46,9 @@ push_number(JsonbParseState **state, const char *key, double value)
 {
 	JsonbValue	v = {.type = jbvNumeric};
 
-	v.val.numeric = DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
+	/* Whole numbers need not go through text. */
+	v.val.numeric = value == (int32) value ? int64_to_numeric((int64) value) :
+		DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
 	zdu_push_key(state, key);
 	pushJsonbValue(state, WJB_VALUE, &v);
 }

@@ -399,8 +399,13 @@ zdu_first_text(void)
 ZduReader
 zdu_reader(void)
 {
-	ZduReader	r = {SPI_tuptable, PG_UINT64_MAX, 0};
+	ZduReader	r = {SPI_tuptable, PG_UINT64_MAX, 0, NULL, NULL};
 
+	if (r.table != NULL)
+	{
+		r.values = palloc(sizeof(Datum) * r.table->tupdesc->natts);
+		r.nulls = palloc(sizeof(bool) * r.table->tupdesc->natts);
+	}
 	return r;
 }
 
@@ -409,27 +414,36 @@ zdu_next_row(ZduReader *r)
 {
 	r->row++;					/* from the value before 0 at first */
 	r->column = 0;
-	return r->table != NULL && r->row < r->table->numvals;
+	if (r->table == NULL || r->row >= r->table->numvals)
+		return false;
+	heap_deform_tuple(r->table->vals[r->row], r->table->tupdesc, r->values, r->nulls);
+	return true;
 }
 
 Datum
 zdu_read_datum(ZduReader *r, bool *isnull)
 {
 	Assert(r->column < r->table->tupdesc->natts);
-	return SPI_getbinval(r->table->vals[r->row], r->table->tupdesc, ++r->column, isnull);
+	*isnull = r->nulls[r->column];
+	return r->values[r->column++];
 }
 
 char *
 zdu_read_text(ZduReader *r)
 {
 	bool		isnull;
-	Datum		d;
+	Datum		d = zdu_read_datum(r, &isnull);
+	Oid			type = SPI_gettypeid(r->table->tupdesc, r->column);
+	Oid			output;
+	bool		varlena;
 
-	if (SPI_gettypeid(r->table->tupdesc, r->column + 1) != TEXTOID)
-		return SPI_getvalue(r->table->vals[r->row], r->table->tupdesc, ++r->column);
+	if (isnull)
+		return NULL;
 	/* Without looking its output function up: most are texts. */
-	d = zdu_read_datum(r, &isnull);
-	return isnull ? NULL : TextDatumGetCString(d);
+	if (type == TEXTOID)
+		return TextDatumGetCString(d);
+	getTypeOutputInfo(type, &output, &varlena);
+	return OidOutputFunctionCall(output, d);
 }
 
 int64

@@ -113,6 +113,8 @@ typedef struct ZduReader
 	SPITupleTable *table;
 	uint64		row;
 	int			column;
+	Datum	   *values;			/* of the row */
+	bool	   *nulls;
 } ZduReader;
 
 /* Returns the first column of the last query's first row as text, NULL if there is none. */

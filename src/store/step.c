@@ -17,11 +17,11 @@ static const char *const phase_names[ZDU_PHASES] = {
 	"left(s.evidence::text, 200) "
 
 #define STEP_COLUMNS \
-	"p.upgrade_id, s.node_id, n.name, p.phase[s.place], p.direction = 'back', s.place = cardinality(p.phase), " \
+	"p.upgrade_id, s.node_id, p.node, p.phase[s.place], p.direction = 'back', s.place = cardinality(p.phase), " \
 	"p.act[s.place] IS NOT NULL, p.force[s.place] IS NOT NULL, p.retry_delay[s.place], p.hold_for[s.place], p.vars->>'version', " MOVING_COLUMNS
 
 #define FROM_STEP \
-	"FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id LEFT JOIN zdu.node n ON n.node_id = s.node_id "
+	"FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id "
 
 static ZduQuery steps_named = {
 	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.vars " FROM_STEP
@@ -110,10 +110,10 @@ static ZduQuery store_steps = {
 /* Nobody holds a timer: it takes no slot. */
 static ZduQuery grant_steps = {
 	.text =
-	"WITH next AS (SELECT x.step_id, x.place, p.upgrade_id, g.name, p.phase[x.place] AS phase, p.look[x.place] AS look, p.timeout[x.place] AS timeout "
-	"  FROM " NEXT_STEPS " x JOIN zdu.step_plan p ON p.plan_id = x.plan_id LEFT JOIN zdu.node g ON g.node_id = x.node_id "
+	"WITH next AS (SELECT x.step_id, x.place, p.upgrade_id, p.node, p.phase[x.place] AS phase, p.look[x.place] AS look, p.timeout[x.place] AS timeout "
+	"  FROM " NEXT_STEPS " x JOIN zdu.step_plan p ON p.plan_id = x.plan_id "
 	"  WHERE " GRANTABLE
-	"    AND ($6::text IS NULL OR g.name = $6) AND (p.programs[x.place] IS NULL OR string_to_array(p.programs[x.place], ' ') <@ $7)), "
+	"    AND ($6::text IS NULL OR p.node = $6) AND (p.programs[x.place] IS NULL OR string_to_array(p.programs[x.place], ' ') <@ $7)), "
 	"chosen AS (SELECT * FROM next WHERE look IS NULL UNION ALL "
 	"  (SELECT * FROM next WHERE look IS NOT NULL ORDER BY place DESC, step_id LIMIT $8)), "
 	"granted AS (UPDATE zdu.step_state u SET state = 'running', stage = CASE WHEN c.look IS NULL THEN 'verify' ELSE 'look' END, "
@@ -123,8 +123,8 @@ static ZduQuery grant_steps = {
 	"  deadline = $2 + c.timeout, not_before = NULL, act_ok = NULL, holds_since = CASE WHEN c.look IS NULL THEN $2 END, "
 	"  started_at = coalesce(u.started_at, $5), ended_at = NULL "
 	"  FROM chosen c WHERE u.step_id = c.step_id "
-	"  RETURNING u.epoch, u.number, c.upgrade_id, c.name, c.phase, u.attempt, u.stage, c.look, c.timeout) "
-	"SELECT epoch, number, upgrade_id, name, phase, attempt, stage, look, timeout FROM granted ORDER BY number",
+	"  RETURNING u.epoch, u.number, c.upgrade_id, c.node, c.phase, u.attempt, u.stage, c.look, c.timeout) "
+	"SELECT epoch, number, upgrade_id, node, phase, attempt, stage, look, timeout FROM granted ORDER BY number",
 	.nargs = 8,
 	.argtypes = {INT8OID, FLOAT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID}
 };
@@ -132,7 +132,7 @@ static ZduQuery grant_steps = {
 /* Verbs follow from stages. */
 static ZduQuery steps_held = {
 	.text =
-	"SELECT s.epoch, s.number, p.upgrade_id, n.name, p.phase[s.place], s.attempt, s.stage, "
+	"SELECT s.epoch, s.number, p.upgrade_id, p.node, p.phase[s.place], s.attempt, s.stage, "
 	"  CASE WHEN s.stage <> 'act' THEN p.look[s.place] WHEN s.forced THEN p.force[s.place] ELSE p.act[s.place] END, "
 	"  s.deadline - (SELECT c.listened FROM zdu.cluster c WHERE c.cluster_id = $1) " FROM_STEP
 	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3 AND s.number < $4 "

@@ -18,9 +18,9 @@ static ZduQuery insert_plans = {
 	.text =
 	"WITH given AS MATERIALIZED (SELECT nextval('zdu.id_seq') AS plan_id, g.* "
 	"  FROM unnest($3, $4, $5, $6, $7) WITH ORDINALITY AS g(node_id, first, last, back, vars, ord)), "
-	"made AS (INSERT INTO zdu.step_plan (plan_id, cluster_id, upgrade_id, node_id, round, direction, vars, phase, act, look, force, until, programs, "
+	"made AS (INSERT INTO zdu.step_plan (plan_id, cluster_id, upgrade_id, node_id, node, round, direction, vars, phase, act, look, force, until, programs, "
 	"    retries, retry_delay, hold_for, timeout, expect) "
-	"  SELECT g.plan_id, $1, nullif($2, 0), nullif(g.node_id, 0), "
+	"  SELECT g.plan_id, $1, nullif($2, 0), nullif(g.node_id, 0), (SELECT n.name FROM zdu.node n WHERE n.node_id = g.node_id), "
 	"    greatest(1, $20 + (SELECT coalesce(max(o.round), 0) FROM zdu.step_plan o WHERE o.node_id = g.node_id AND o.upgrade_id = $2)), "
 	"    CASE WHEN g.back THEN 'back' ELSE 'forward' END, g.vars, $8[g.first:g.last], $9[g.first:g.last], $10[g.first:g.last], $11[g.first:g.last], "
 	"    $12[g.first:g.last], $13[g.first:g.last], $14[g.first:g.last], $15[g.first:g.last], $16[g.first:g.last], $17[g.first:g.last], $18[g.first:g.last] "
