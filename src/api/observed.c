@@ -31,7 +31,8 @@ zdu_refuse_update(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "zdu_refuse_update is not called as a trigger");
 	deletes = TRIGGER_FIRED_BY_DELETE(trigger->tg_event);
-	if (!zdu_is_writing())
+	/* Of what is shown by a view zdu writes the tables. */
+	if (!zdu_is_writing() || TRIGGER_FIRED_INSTEAD(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of zdu.%s cannot be %s by hand", RelationGetRelationName(trigger->tg_relation), deletes ? "deleted" : "changed"),

@@ -88,14 +88,17 @@ static ZduQuery on_fail = {
 };
 
 static ZduQuery keep_back = {
-	.text = "UPDATE zdu.step SET not_before = 'Infinity' WHERE upgrade_id = $1 AND node_id IS NULL AND phase = 'before' AND state = 'pending'",
+	.text = "UPDATE zdu.step_state s SET not_before = 'Infinity' FROM zdu.step_plan p "
+	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
+	"AND p.phase[s.place] = 'before' AND s.state = 'pending'",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery let_go = {
 	.text =
-	"UPDATE zdu.step SET not_before = NULL WHERE upgrade_id = $1 AND node_id IS NULL AND phase = 'before' AND state = 'pending' "
-	"AND not_before = 'Infinity'",
+	"UPDATE zdu.step_state s SET not_before = NULL FROM zdu.step_plan p "
+	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
+	"AND p.phase[s.place] = 'before' AND s.state = 'pending' AND s.not_before = 'Infinity'",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
