@@ -104,6 +104,7 @@ API_OBJS = \
 	src/api/refuse.o \
 	src/api/release.o \
 	src/api/setup.o \
+	src/api/spool.o \
 	src/api/sweep.o \
 	src/api/take.o \
 	src/api/version.o \

@@ -18,6 +18,7 @@ typedef struct ZduWrite
 	const char *original;		/* NULL: not in upgrade mode */
 	const char *target;
 	const char *old_node;		/* the old node whose login writes; NULL: anybody else */
+	const char *shape;			/* of the table, if it is spooled */
 } ZduWrite;
 
 /*

@@ -80,6 +80,11 @@ static ZduQuery given_up_nodes = {
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
+static ZduQuery side_by_side = {
+	.text = "SELECT verdict, rule, subject, observed, since, hint FROM zdu.beside WHERE cluster_id = $1 ORDER BY ord, subject",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
 static ZduQuery held_since = {
 	.text = "SELECT run_since FROM zdu.upgrade WHERE upgrade_id = $1",
 	.nargs = 1, .argtypes = {INT8OID}
@@ -354,6 +359,24 @@ why_act(Answer *a, const ZduCall *call, const char *only)
 	}
 }
 
+/* What nodes and applications meet while two versions run, or have left behind. */
+static void
+why_beside(Answer *a, const ZduFacts *f)
+{
+	ZduReader	r;
+
+	zdu_run(&side_by_side, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *cells[6];
+
+		for (int i = 0; i < lengthof(cells); i++)
+			cells[i] = zdu_read_text(&r);
+		put(a, cells[0], cells[1], cells[2], cells[3], NULL, cells[4], cells[5]);
+	}
+}
+
 /* May an upgrade begin?  What would be refused, without doing it. */
 static void
 why_begin(Answer *a, ZduCall *call, const char *target)
@@ -400,6 +423,8 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 	if (f->upgrade_id != 0)
 		why_take(a, f, node);
 	why_steps(a, f, node);
+	if (a->rsinfo != NULL && node == NULL)
+		why_beside(a, f);
 	/* In zdu.status one line is enough; what can be done takes a look at every node. */
 	if (f->upgrade_id != 0 && (a->rsinfo != NULL || a->first == NULL))
 		why_act(a, call, node);

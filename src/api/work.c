@@ -13,6 +13,7 @@
 #include "api/gate.h"
 #include "api/observe.h"
 #include "api/outcome.h"
+#include "api/spool.h"
 #include "api/sweep.h"
 #include "api/take.h"
 #include "access/xact.h"
@@ -36,6 +37,9 @@ PG_FUNCTION_INFO_V1(zdu_work);
 
 /* More than that no worker holds at once: what it says is only its word. */
 #define MAX_SLOTS 1000
+
+/* So many rows of the spool are replayed by a poll that has nothing else to do. */
+#define REPLAY_BATCH 500
 
 typedef struct Exchange
 {
@@ -413,6 +417,12 @@ zdu_work(PG_FUNCTION_ARGS)
 	{
 		decide(&x);
 		x.due.holds = true;
+	}
+	/* M3: only now that nothing is locked, for it may wait for somebody. */
+	else if (x.due.spool)
+	{
+		(void) zdu_spool_replay(x.due.cluster_id, REPLAY_BATCH);
+		zdu_event_flush(cluster, 0, x.call.session.caller);
 	}
 	if (x.due.holds)
 		put_held(&x);

@@ -10,6 +10,7 @@
 #include "api/protect.h"
 
 #include "api/delta.h"
+#include "api/spool.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "errcodes.h"
@@ -36,7 +37,7 @@ static ZduQuery mode_of_cluster = {
 
 /* Looks how things are, once a statement. */
 static const ZduWrite *
-look(FunctionCallInfo fcinfo, const Trigger *trigger)
+look(FunctionCallInfo fcinfo, const Trigger *trigger, Relation relation)
 {
 	ZduWrite   *w = fcinfo->flinfo->fn_extra;
 	MemoryContext memory;
@@ -72,6 +73,12 @@ look(FunctionCallInfo fcinfo, const Trigger *trigger)
 		w->old_node = values[3];
 	}
 	zdu_leave(&session);
+	if (w->old_node != NULL)
+	{
+		ZduTable   *top = zdu_table_load(zdu_table_top(relation));
+
+		w->shape = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, top->shape);
+	}
 	MemoryContextSwitchTo(memory);
 	fcinfo->flinfo->fn_extra = w;
 	return w;
@@ -114,7 +121,7 @@ zdu_protect_write(PG_FUNCTION_ARGS)
 		elog(ERROR, "zdu_protect_write is not called as a trigger of zdu_protect");
 	event = trigger->tg_event;
 	row = TRIGGER_FIRED_BY_UPDATE(event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
-	w = look(fcinfo, trigger->tg_trigger);
+	w = look(fcinfo, trigger->tg_trigger, trigger->tg_relation);
 	if (w->how == NULL)
 		return PointerGetDatum(row);
 	locked = w->original != NULL;
@@ -126,6 +133,11 @@ zdu_protect_write(PG_FUNCTION_ARGS)
 			refuse_truncate(w, trigger->tg_relation);
 		if (TRIGGER_FIRED_AFTER(event))
 			zdu_delta_record(w, trigger);
+	}
+	if (strcmp(w->how, "spool") == 0 && w->old_node != NULL && !zdu_spool_is_replaying())
+	{
+		zdu_spool_write(w, trigger);
+		return PointerGetDatum(NULL);
 	}
 	return PointerGetDatum(row);
 }

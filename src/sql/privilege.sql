@@ -60,6 +60,8 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_operation_end', '{admin,operator}', true),
 	('zdu_asset', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu_may_run', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_replay', '{admin,operator}', true),
+	('zdu_discard', '{admin,operator}', true),
 	('zdu_grant', '{admin}', false),
 	('zdu_revoke', '{admin}', false),
 	('zdu_prune', '{admin}', false),
@@ -93,6 +95,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.protected_table', '{viewer,operator,approver,admin}', false),
 	('zdu.delta', '{operator,admin}', false),
 	('zdu.operation_status', '{viewer,operator,approver,admin}', false),
+	('zdu.spool', '{admin,operator}', false),
 	('zdu.node_group', '{viewer,operator,approver,admin}', false);
 
 CREATE VIEW zdu.help AS

@@ -99,7 +99,7 @@ CREATE FUNCTION zdu_protect(
 RETURNS text
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_protect';
-COMMENT ON FUNCTION zdu_protect(text,regclass,text) IS 'Protect a table, with its partitions, while the cluster is in upgrade mode. how: refuse (writes fail with "cluster is in upgrade mode", M1), delta (they are recorded in zdu.delta and can be taken back, M5); NULL: as the config_lock of the policy says. Reads go on. You must own the table. Waits for open writers, at most lock_timeout, or the policy''s max_block. Returns protected, changed or unchanged. Errors: 42704, 42501, 42809 not a table, 42710 protected for another cluster, 22023 unknown way or no primary key, ZD002 a writer stays.';
+COMMENT ON FUNCTION zdu_protect(text,regclass,text) IS 'Protect a table, with its partitions, while the cluster is in upgrade mode. how: refuse (writes fail with "cluster is in upgrade mode", M1), delta (they are recorded in zdu.delta and can be taken back, M5), spool (what the login of an old node inserts goes to zdu.spool and is inserted when the cluster is STABLE; everybody else writes, M3); NULL: as the config_lock of the policy says. Reads go on. You must own the table. Waits for open writers, at most lock_timeout, or the policy''s max_block. Returns protected, changed or unchanged. Errors: 42704, 42501, 42809 not a table, 42710 protected for another cluster, 22023 unknown way or no primary key, ZD002 a writer stays.';
 
 CREATE FUNCTION zdu_unprotect(
 	cluster text,
@@ -282,3 +282,125 @@ RETURNS boolean
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'zdu_may_run';
 COMMENT ON FUNCTION zdu_may_run(text,text,text) IS 'May this node run a task that only one node may run while two versions are side by side (M7)? In upgrade mode the leader (zdu.cluster.leader) may, whatever the task; else every node that is not fenced. Ask before each run: the leadership is handed over before its node is taken. Errors: 42704.';
+
+CREATE TABLE zdu.spool_row
+(
+	spool_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
+	cluster_id bigint NOT NULL,
+	node text NOT NULL,
+	relation regclass NOT NULL,
+	role text NOT NULL,
+	shape text NOT NULL,
+	content jsonb NOT NULL,
+	at timestamptz NOT NULL,
+	state text NOT NULL DEFAULT 'waiting',
+	reason text,
+	tried_at timestamptz,
+	CONSTRAINT spool_row_pkey PRIMARY KEY (spool_id),
+	CONSTRAINT spool_row_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT spool_row_state_check CHECK (state IN ('waiting', 'kept'))
+);
+CREATE INDEX spool_row_waiting_idx ON zdu.spool_row (cluster_id, node, spool_id) WHERE state = 'waiting';
+CREATE INDEX spool_row_kept_idx ON zdu.spool_row (cluster_id) WHERE state = 'kept';
+COMMENT ON TABLE zdu.spool_row IS 'Rows that old nodes inserted into registered tables, until they are replayed (M3); read them in zdu.spool';
+COMMENT ON COLUMN zdu.spool_row.spool_id IS 'key, in order of writing';
+COMMENT ON COLUMN zdu.spool_row.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.spool_row.node IS 'the node whose login inserted it';
+COMMENT ON COLUMN zdu.spool_row.relation IS 'the table it belongs to; for a partition the partitioned table';
+COMMENT ON COLUMN zdu.spool_row.role IS 'the role that inserted it, with whose rights it is replayed';
+COMMENT ON COLUMN zdu.spool_row.shape IS 'a fingerprint of the table''s columns at that time';
+COMMENT ON COLUMN zdu.spool_row.content IS 'the row, with defaults filled in';
+COMMENT ON COLUMN zdu.spool_row.at IS 'when it was inserted';
+COMMENT ON COLUMN zdu.spool_row.state IS 'waiting, or kept: it could not be replayed';
+COMMENT ON COLUMN zdu.spool_row.reason IS 'why it is kept';
+COMMENT ON COLUMN zdu.spool_row.tried_at IS 'when that was found';
+
+-- A trigger looks for the node of a login.
+CREATE INDEX node_login_idx ON zdu.node (cluster_id, login) WHERE login IS NOT NULL;
+
+CREATE VIEW zdu.spool AS
+SELECT
+	s.spool_id AS spooled, c.name AS cluster, s.node, s.relation, s.role, s.at, s.state, s.reason,
+	CASE WHEN has_table_privilege(s.relation, 'SELECT') AND NOT row_security_active(s.relation) THEN s.content END AS content
+FROM zdu.spool_row s
+JOIN zdu.cluster c ON c.cluster_id = s.cluster_id
+ORDER BY s.spool_id;
+COMMENT ON VIEW zdu.spool IS 'Rows that wait to be replayed, and those that could not be, with the reason (M3); content shows to those who may read the table';
+COMMENT ON COLUMN zdu.spool.spooled IS 'what zdu_discard takes';
+COMMENT ON COLUMN zdu.spool.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.spool.node IS 'the node whose login inserted it';
+COMMENT ON COLUMN zdu.spool.relation IS 'the table it belongs to';
+COMMENT ON COLUMN zdu.spool.role IS 'the role that inserted it';
+COMMENT ON COLUMN zdu.spool.at IS 'when it was inserted';
+COMMENT ON COLUMN zdu.spool.state IS 'waiting, or kept: it could not be replayed';
+COMMENT ON COLUMN zdu.spool.reason IS 'why it is kept';
+COMMENT ON COLUMN zdu.spool.content IS 'the row';
+
+CREATE FUNCTION zdu_replay(
+	cluster text,
+	again boolean DEFAULT false,
+	at_most integer DEFAULT 1000,
+	OUT replayed integer,
+	OUT kept integer,
+	OUT more boolean
+)
+RETURNS record
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_replay';
+COMMENT ON FUNCTION zdu_replay(text,boolean,integer) IS 'Insert a batch of what old nodes'' inserts left in the spool, when the cluster is STABLE (M3): each row once, in order for each node, with the rights of the role that wrote it, if its table has the same shape. What cannot be inserted is kept in zdu.spool with the reason; again: try those too. Workers call it by themselves when they have nothing else to do. more: rows still wait. Errors: ZD001 not STABLE, 42704.';
+
+CREATE FUNCTION zdu_discard(
+	cluster text,
+	spooled bigint[],
+	reason text
+)
+RETURNS integer
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'zdu_discard';
+COMMENT ON FUNCTION zdu_discard(text,bigint[],text) IS 'Throw away rows of zdu.spool that could not be replayed. Returns how many.';
+
+CREATE VIEW zdu.beside AS
+SELECT c.cluster_id, x.ord, x.verdict, x.rule, x.subject, x.observed, x.since, x.hint
+FROM zdu.cluster c
+CROSS JOIN LATERAL (
+	SELECT 1 AS ord, 'no' AS verdict, 'S4' AS rule, 'feature ' || f.feature AS subject, f.waits_for AS observed, NULL::timestamptz AS since,
+		format('SELECT * FROM zdu.node_status WHERE cluster = %L', c.name) AS hint
+	FROM zdu.feature_status f
+	WHERE f.cluster = c.name AND c.original IS NULL AND f.since::zdu_version <= c.version AND NOT f.is_on
+	UNION ALL
+	SELECT 2, 'no', 'M3', 'spool', k.n || ' rows of the spool cannot be replayed: ' || r.reason, r.tried_at,
+		format('SELECT * FROM zdu.spool WHERE cluster = %L AND state = ''kept''', c.name)
+	FROM (SELECT count(*) AS n FROM zdu.spool_row s WHERE s.cluster_id = c.cluster_id AND s.state = 'kept') k
+	CROSS JOIN LATERAL (SELECT s.reason, s.tried_at FROM zdu.spool_row s WHERE s.cluster_id = c.cluster_id AND s.state = 'kept' ORDER BY s.spool_id LIMIT 1) r
+	UNION ALL
+	SELECT 3, 'info', 'M3', 'spool', w.n || ' rows that old nodes inserted wait' || CASE WHEN c.state = 'STABLE' THEN '' ELSE ' for the end of the upgrade' END, w.since,
+		CASE WHEN c.state = 'STABLE' THEN format('SELECT * FROM zdu_replay(%L)', c.name) END
+	FROM (SELECT count(*) AS n, min(s.at) AS since FROM zdu.spool_row s WHERE s.cluster_id = c.cluster_id AND s.state = 'waiting') w
+	WHERE w.n > 0
+	UNION ALL
+	SELECT 4, CASE WHEN t.in_force THEN 'info' ELSE 'no' END, CASE coalesce(t.how, p.config_lock) WHEN 'delta' THEN 'M5' ELSE 'M1' END,
+		'table ' || t.relation::text,
+		CASE WHEN NOT t.in_force THEN 'its trigger is disabled: it is not protected' WHEN coalesce(t.how, p.config_lock) = 'delta' THEN 'what is written is recorded' ELSE 'writes are refused' END,
+		NULL, CASE WHEN coalesce(t.how, p.config_lock) = 'delta' THEN format('SELECT * FROM zdu.delta WHERE cluster = %L', c.name)
+			ELSE format('SELECT * FROM zdu.protected_table WHERE cluster = %L', c.name) END
+	FROM zdu.protected_table t
+	JOIN zdu.current_policy p ON p.name = c.policy
+	WHERE t.cluster = c.name AND c.original IS NOT NULL AND coalesce(t.how, p.config_lock) IN ('refuse', 'delta')
+	UNION ALL
+	SELECT 5, 'info', 'M2', 'operation ' || o.operation, format('of role %s, keeps upgrades away until %s', o.caller, date_trunc('second', o.lease_ends)), o.began_at,
+		format('SELECT zdu_operation_end(%L, %s) -- if it is over', c.name, o.token)
+	FROM zdu.operation_status o
+	WHERE o.cluster = c.name AND o.state = 'running'
+	UNION ALL
+	SELECT 6, 'yes', 'M7', 'leader', c.leader || ' runs what only one node may', NULL, NULL
+	WHERE c.leader IS NOT NULL
+) x;
+COMMENT ON VIEW zdu.beside IS 'What zdu_why tells about two versions side by side';
+COMMENT ON COLUMN zdu.beside.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.beside.ord IS 'the order of its lines';
+COMMENT ON COLUMN zdu.beside.verdict IS 'as of zdu_why';
+COMMENT ON COLUMN zdu.beside.rule IS 'the rule';
+COMMENT ON COLUMN zdu.beside.subject IS 'what it is about';
+COMMENT ON COLUMN zdu.beside.observed IS 'what was seen';
+COMMENT ON COLUMN zdu.beside.since IS 'since when';
+COMMENT ON COLUMN zdu.beside.hint IS 'what helps';

@@ -63,9 +63,9 @@ zdu_table_shape(Relation relation)
 
 /* Adds a column's name to a list of them. */
 static void
-add_column(StringInfo list, const char *column)
+add_column(StringInfo list, const char *of, const char *column)
 {
-	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", quote_identifier(column));
+	appendStringInfo(list, "%s%s%s", list->len > 0 ? ", " : "", of, quote_identifier(column));
 }
 
 /* Returns an operator as it can stand in SQL whatever the search_path. */
@@ -114,6 +114,7 @@ zdu_table_load(Oid relid)
 	Relation	relation = try_relation_open(relid, AccessShareLock);
 	ZduTable   *t;
 	StringInfoData columns;
+	StringInfoData values;
 	StringInfoData settable;
 
 	if (relation == NULL)
@@ -127,6 +128,7 @@ zdu_table_load(Oid relid)
 	t->name = zdu_table_name(relation);
 	t->shape = zdu_table_shape(relation);
 	initStringInfo(&columns);
+	initStringInfo(&values);
 	initStringInfo(&settable);
 	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
 	{
@@ -134,11 +136,13 @@ zdu_table_load(Oid relid)
 
 		if (a->attisdropped || a->attgenerated != '\0')
 			continue;
-		add_column(&columns, NameStr(a->attname));
+		add_column(&columns, "", NameStr(a->attname));
+		add_column(&values, "r.", NameStr(a->attname));
 		if (a->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
-			add_column(&settable, NameStr(a->attname));
+			add_column(&settable, "", NameStr(a->attname));
 	}
 	t->columns = columns.data;
+	t->values = values.data;
 	t->settable = settable.data;
 	t->key_match = key_match(relation);
 	relation_close(relation, AccessShareLock);

@@ -21,6 +21,7 @@ typedef struct ZduTable
 	const char *name;			/* qualified and quoted */
 	const char *shape;			/* a fingerprint of its columns' names and types */
 	const char *columns;		/* those that an INSERT can give, "a, b"; none: "" */
+	const char *values;			/* the same, of r: "r.a, r.b" */
 	const char *settable;		/* those that an UPDATE can give */
 	const char *key_match;		/* its primary key in t equals that in r, as SQL; NULL: it has none */
 } ZduTable;

@@ -18,7 +18,8 @@ static ZduQuery what_is_due = {
 	"  coalesce(w.incarnation = $3 AND w.asked BETWEEN $4 - p.lease / 4 AND $4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
 	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
 	"  coalesce(w.incarnation = $3, false), coalesce(w.replaced = $3, false), extract(epoch FROM p.lease)::double precision, "
-	"  EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3) "
+	"  EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3), "
+	"  c.state = 'STABLE' AND u.upgrade_id IS NULL AND EXISTS (SELECT FROM zdu.spool_row r WHERE r.cluster_id = c.cluster_id AND r.state = 'waiting') "
 	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
 	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
 	"LEFT JOIN zdu.worker w ON w.cluster_id = c.cluster_id AND w.name = $2 "
@@ -81,6 +82,7 @@ zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 	due->ousted = zdu_read_bool(&r);
 	due->lease = zdu_read_float8(&r, 0);
 	due->holds = zdu_read_bool(&r);
+	due->spool = zdu_read_bool(&r);
 	return true;
 }
 

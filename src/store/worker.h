@@ -22,6 +22,7 @@ typedef struct ZduDue
 	bool		ousted;			/* another process has taken its name since */
 	bool		holds;			/* it holds steps */
 	double		lease;			/* seconds */
+	bool		spool;			/* rows wait to be replayed, and may be */
 } ZduDue;
 
 typedef struct ZduWorker
