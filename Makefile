@@ -56,6 +56,7 @@ STORE_OBJS = \
 	src/store/args.o \
 	src/store/budget.o \
 	src/store/catalogue.o \
+	src/store/deployment.o \
 	src/store/document.o \
 	src/store/event.o \
 	src/store/facts.o \
@@ -84,11 +85,13 @@ API_OBJS = \
 	src/api/begin.o \
 	src/api/budget.o \
 	src/api/delta.o \
+	src/api/deploy.o \
 	src/api/drive.o \
 	src/api/expect.o \
 	src/api/feature.o \
 	src/api/freeze.o \
 	src/api/gate.o \
+	src/api/group.o \
 	src/api/heartbeat.o \
 	src/api/join.o \
 	src/api/leader.o \
@@ -128,6 +131,7 @@ SQL_PARTS = \
 	src/sql/side.sql \
 	src/sql/gate.sql \
 	src/sql/freeze.sql \
+	src/sql/group.sql \
 	src/sql/views.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql

@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 
+#include "api/begin.h"
 #include "api/drive.h"
 #include "api/expect.h"
 #include "api/operation.h"
@@ -12,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "core/plan.h"
 #include "core/version.h"
+#include "store/deployment.h"
 #include "store/event.h"
 #include "store/gate.h"
 #include "store/guard.h"
@@ -26,9 +28,9 @@ PG_FUNCTION_INFO_V1(zdu_limit);
 static ZduQuery insert_upgrade = {
 	.text =
 	"INSERT INTO zdu.upgrade (cluster_id, kind, original, target, runbook, revision, runbook_shipped, reason, began_at, run_since, "
-	"  node_group, canary, plan) "
-	"VALUES ($1, $2, $3::zdu_version, $4::zdu_version, $5, $6, $7, $8, $9, $9, $10, $11, $12) RETURNING upgrade_id",
-	.nargs = 12, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID}
+	"  node_group, canary, plan, together) "
+	"VALUES ($1, $2, $3::zdu_version, $4::zdu_version, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13) RETURNING upgrade_id",
+	.nargs = 13, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, BOOLOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID, BOOLOID}
 };
 
 static ZduQuery enter_mode = {
@@ -47,9 +49,8 @@ zdu_limit(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(zdu_limit_resolve(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1)));
 }
 
-/* Puts all nodes (of the group, if one is named) that are not at the target into the policy's order; returns how many. */
-static int
-queue_all(ZduFacts *f, const char *target, const char *node_group)
+int
+zdu_begin_queue(ZduFacts *f, const char *target, const char *node_group)
 {
 	int			n;
 	ZduPlanNode *plan = zdu_nodes_to_order(f->cluster_id, &n);
@@ -102,7 +103,8 @@ insert(const ZduFacts *f, const ZduBegin *b, const char *reason)
 		zdu_int8(f->cluster_id), zdu_text(rb != NULL ? "driven" : "manual"), zdu_text(f->version), zdu_text(b->target),
 		rb != NULL ? zdu_text(rb->name) : zdu_null(), rb != NULL ? zdu_int4(rb->revision) : zdu_null(),
 		rb != NULL ? zdu_bool(rb->shipped) : zdu_null(), zdu_text(reason), zdu_time(zdu_now()),
-		zdu_text(w->node_group), w->canary > 0 ? zdu_int4(w->canary) : zdu_null(), zdu_text(w->plan)
+		zdu_text(w->node_group), w->canary > 0 ? zdu_int4(w->canary) : zdu_null(), zdu_text(w->plan),
+		zdu_bool(w->together)
 	});
 	r = zdu_reader();
 	(void) zdu_next_row(&r);
@@ -115,7 +117,7 @@ prepare_drive(ZduFacts *f, const ZduBegin *b)
 {
 	char	   *error = NULL;
 
-	zdu_gates_pin(f, f->upgrade_id, queue_all(f, b->target, b->wish->node_group), b->wish->canary);
+	zdu_gates_pin(f, f->upgrade_id, zdu_begin_queue(f, b->target, b->wish->node_group), b->wish->canary);
 	/* Only now is {version} the target. */
 	zdu_steps_insert(f, f->upgrade_id, zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error), false);
 	if (error != NULL)
@@ -127,11 +129,37 @@ prepare_drive(ZduFacts *f, const ZduBegin *b)
 	zdu_notify();
 }
 
+int64
+zdu_begin_upgrade(ZduCall *call, const ZduWish *wish, const char *reason)
+{
+	ZduFacts   *f = call->f;
+	ZduBegin	b;
+
+	zdu_instance_init();
+	b = zdu_check_begin(call, wish);
+	if (b.refusal.rule != NULL)
+		zdu_refuse(&b.refusal, psprintf("cannot begin the upgrade of cluster \"%s\"%s%s", f->name, b.target != NULL ? " to " : "", b.target != NULL ? b.target : ""));
+	if (b.same_upgrade != 0)
+		return b.same_upgrade;
+
+	zdu_operations_expire(f);
+	f->upgrade_id = insert(f, &b, reason);
+	f->driven = b.runbook != NULL;
+	zdu_run(&enter_mode, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(f->version), zdu_text(b.target)});
+	zdu_event_note(NULL, "upgrade", NULL, "running", "L1", psprintf("%s -> %s%s%s", f->version, b.target != NULL ? b.target : "?",
+																	  reason != NULL ? ": " : "", reason != NULL ? reason : ""));
+	if (wish->node_group != NULL)
+		zdu_deployment_begin(f, wish->node_group, wish->through);
+	if (f->driven)
+		prepare_drive(f, &b);
+	tell_begin(f, b.target);
+	return f->upgrade_id;
+}
+
 Datum
 zdu_begin(PG_FUNCTION_ARGS)
 {
 	char	   *cluster = zdu_arg_text(fcinfo, 0);
-	char	   *reason = zdu_arg_text(fcinfo, 7);
 	ZduWish		wish = {
 		.target = zdu_arg_text(fcinfo, 1),
 		.node_group = zdu_arg_text(fcinfo, 2),
@@ -141,36 +169,15 @@ zdu_begin(PG_FUNCTION_ARGS)
 		.kind = zdu_arg_text(fcinfo, 6)
 	};
 	ZduCall		call;
-	ZduFacts   *f;
-	ZduBegin	b;
+	int64		upgrade_id;
 
 	if (cluster == NULL)
 		cluster = zdu_refuse_unnamed("zdu_begin");
 	zdu_call_begin(&call, "zdu_begin", NULL);
 	zdu_protect_lock(&call, cluster);
-	f = call.f = zdu_facts_locked(cluster);
+	call.f = zdu_facts_locked(cluster);
 	call.cluster = cluster;
-	zdu_instance_init();
-	b = zdu_check_begin(&call, &wish);
-	if (b.refusal.rule != NULL)
-		zdu_refuse(&b.refusal, psprintf("cannot begin the upgrade of cluster \"%s\"%s%s", f->name, b.target != NULL ? " to " : "", b.target != NULL ? b.target : ""));
-	if (b.same_upgrade != 0)
-	{
-		zdu_call_end(&call);
-		PG_RETURN_INT64(b.same_upgrade);
-	}
-
-	zdu_operations_expire(f);
-	f->upgrade_id = insert(f, &b, reason);
-	f->driven = b.runbook != NULL;
-	zdu_run(&enter_mode, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(f->version), zdu_text(b.target)});
-	zdu_event_note(NULL, "upgrade", NULL, "running", "L1", psprintf("%s -> %s%s%s", f->version, b.target != NULL ? b.target : "?",
-																	  reason != NULL ? ": " : "", reason != NULL ? reason : ""));
-	if (f->driven)
-		prepare_drive(f, &b);
-	tell_begin(f, b.target);
-	/* The call ends with fresh facts: these ones are still of before. */
-	b.same_upgrade = f->upgrade_id;
+	upgrade_id = zdu_begin_upgrade(&call, &wish, zdu_arg_text(fcinfo, 7));
 	zdu_call_end(&call);
-	PG_RETURN_INT64(b.same_upgrade);
+	PG_RETURN_INT64(upgrade_id);
 }

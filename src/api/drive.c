@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "nodes/pg_list.h"
+#include "store/deployment.h"
 #include "store/event.h"
 #include "store/queue.h"
 #include "zdu.h"
@@ -220,7 +221,7 @@ zdu_enlist(ZduFacts *f, const ZduNode *node)
 	if (!zdu_upgrade_mode(f) || !f->driven || f->resume_to != RUN_RUNNING || node->version == NULL ||
 		zdu_version_compare(node->version, f->original) != 0)
 		return;
-	if (node->queued || node->headed || node->taken)
+	if (node->queued || node->headed || node->taken || !zdu_deployment_covers(f, node->id))
 		return;
 	zdu_event_note(node->name, "queue", NULL, "forward", "L9", "turned up after the upgrade had begun");
 	zdu_nodes_queue(&node->id, 1, false);
@@ -286,6 +287,13 @@ zdu_drive(ZduCall *call)
 	ZduFacts   *f = zdu_facts_settle(call->f);
 
 	zdu_gates_advance(f);
+	if (f->node_group != NULL && zdu_upgrade_mode(f))
+	{
+		if (f->together)
+			zdu_deployment_switch(f);
+		(void) zdu_deployment_settle(f);
+	}
+
 	if ((f->run == RUN_CANCELLING || f->run == RUN_ROLLING_BACK) && f->upgrade_id != 0 && is_unwound(f))
 	{
 		if (make_undo(f) > 0)

@@ -26,8 +26,9 @@ PG_FUNCTION_INFO_V1(zdu_finalize);
 
 static ZduQuery unfinished_nodes = {
 	.text = "SELECT node_id FROM zdu.node WHERE cluster_id = $1 AND turn IS NULL AND NOT taken AND (heading = 'forward' OR name = $2) "
-	"AND (version IS NULL OR version <> $3::zdu_version) ORDER BY name",
-	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
+	"AND (version IS NULL OR version <> $3::zdu_version) "
+	"AND ($4::text IS NULL OR node_group IN (SELECT d.node_group FROM zdu.deployment d WHERE d.upgrade_id = $5)) ORDER BY name",
+	.nargs = 5, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static ZduQuery login_nodes = {
@@ -190,7 +191,7 @@ zdu_retry(PG_FUNCTION_ARGS)
 
 	if (f->driven && f->target != NULL && zdu_upgrade_mode(f) && f->resume_to == RUN_RUNNING)
 	{
-		uint64		rows = zdu_run(&unfinished_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(name), zdu_text(f->target)});
+		uint64		rows = zdu_run(&unfinished_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(name), zdu_text(f->target), zdu_text(f->node_group), zdu_int8(f->upgrade_id)});
 		int64	   *ids = palloc(sizeof(int64) * (rows + 1));
 		ZduReader	r = zdu_reader();
 		int			n = 0;

@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "errcodes.h"
 #include "store/catalogue.h"
+#include "store/deployment.h"
 
 static ZduQuery newest_release = {
 	.text = "SELECT version::text FROM zdu.release WHERE product = $1 AND blocked IS NULL AND version > $2::zdu_version "
@@ -189,6 +190,17 @@ check_step(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT schema_version FROM zdu.cluster WHERE name = '%s'", f->name));
 }
 
+/* M9: nodes that leave together must all fit the budgets, or none would ever come back. */
+static void
+check_together(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+	char	   *overdrawn = b->wish->together && b->target != NULL ? zdu_deployment_overdraws(f, b->wish->node_group, b->target) : NULL;
+
+	if (overdrawn != NULL)
+		no(b, ERRCODE_ZDU_REFUSED, "D10", overdrawn, zdu_hint_more_unavailable(f));
+}
+
 /* V9: what the release needs of other products. */
 static void
 check_requires(ZduCall *call, ZduBegin *b)
@@ -264,7 +276,7 @@ check_operations(ZduCall *call, ZduBegin *b)
 }
 
 static const BeginCheck checks[] = {
-	check_adopted, check_stable, check_operations, check_nodes, check_arguments, check_original, check_target, check_step, check_requires, check_force, check_variables
+	check_adopted, check_stable, check_operations, check_nodes, check_arguments, check_original, check_target, check_step, check_together, check_requires, check_force, check_variables
 };
 
 ZduBegin
@@ -295,6 +307,12 @@ zdu_check_begin(ZduCall *call, const ZduWish *wish)
 		no(&b, ERRCODE_ZDU_REFUSED, "L24", psprintf("policy \"%s\": begun is begun, it cannot be cancelled; see doc/rules.md", f->policy),
 		   psprintf("SELECT zdu_begin('%s', %s, acknowledge => true)", f->name, b.target != NULL ? psprintf("'%s'", b.target) : "NULL"));
 	return b;
+}
+
+const char *
+zdu_hint_more_unavailable(const ZduFacts *f)
+{
+	return psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"max_unavailable\": \"50%%\"}')", f->policy, f->policy);
 }
 
 void

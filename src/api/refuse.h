@@ -23,6 +23,8 @@ typedef struct ZduWish
 {
 	const char *target;			/* NULL: the newest release, or not yet known (manual) */
 	const char *node_group;		/* only its nodes; NULL: all */
+	bool		together;		/* they leave and come back together (M9) */
+	const char *through;		/* the node it is sent through (N15); NULL: not said */
 	int			canary;			/* so many nodes first, and alone; 0: none */
 	const char *plan;			/* hash of the plan that was agreed on; NULL: any */
 	bool		acknowledge;
@@ -43,6 +45,9 @@ typedef struct ZduBegin
  * the refusal.  Sets call->f->version where only the nodes told it.
  */
 extern ZduBegin zdu_check_begin(ZduCall *call, const ZduWish *wish);
+
+/* Returns the command that lets more nodes be unavailable at once. */
+extern const char *zdu_hint_more_unavailable(const ZduFacts *f);
 
 /* ERROR with a refusal's rule, observation and hint. */
 extern void zdu_refuse(const ZduRefusal *r, const char *primary) pg_attribute_noreturn();

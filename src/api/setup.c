@@ -1,6 +1,6 @@
 /*
  * setup.c
- *	  What is given: clusters, nodes, groups, runbooks, policies.
+ *	  What is given: clusters, nodes, runbooks, policies.
  *
  * All of these are convergent: the same call twice changes nothing.
  */
@@ -9,6 +9,7 @@
 #include <ctype.h>
 
 #include "api/drive.h"
+#include "api/group.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
@@ -23,8 +24,6 @@
 PG_FUNCTION_INFO_V1(zdu_set_cluster);
 PG_FUNCTION_INFO_V1(zdu_set_node);
 PG_FUNCTION_INFO_V1(zdu_remove_node);
-PG_FUNCTION_INFO_V1(zdu_set_group);
-PG_FUNCTION_INFO_V1(zdu_drop_group);
 PG_FUNCTION_INFO_V1(zdu_set_runbook);
 PG_FUNCTION_INFO_V1(zdu_set_policy);
 
@@ -66,29 +65,6 @@ static ZduQuery group_of_node = {
 
 static ZduQuery group_exists = {
 	.text = "SELECT 1 FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
-	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
-};
-
-static ZduQuery insert_group = {
-	.text = "INSERT INTO zdu.node_group (cluster_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
-};
-
-/* Those named come in from wherever they are; those not named go home. */
-static ZduQuery change_members = {
-	.text =
-	"UPDATE zdu.node SET node_group = CASE WHEN name = ANY ($3) THEN $2 ELSE 'default' END WHERE cluster_id = $1 "
-	"AND node_group <> CASE WHEN name = ANY ($3) THEN $2 WHEN node_group = $2 THEN 'default' ELSE node_group END",
-	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTARRAYOID}
-};
-
-static ZduQuery unknown_member = {
-	.text = "SELECT g.name FROM unnest($2) AS g(name) WHERE NOT EXISTS (SELECT FROM zdu.node n WHERE n.cluster_id = $1 AND n.name = g.name) LIMIT 1",
-	.nargs = 2, .argtypes = {INT8OID, TEXTARRAYOID}
-};
-
-static ZduQuery delete_group = {
-	.text = "DELETE FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
@@ -233,29 +209,6 @@ zdu_set_cluster(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
-/* N12: in upgrade mode groups are the rollout's. */
-static void
-check_group_change(ZduFacts *f)
-{
-	if (f->upgrade_id != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot change the groups of cluster \"%s\"", f->name),
-				 errdetail("N12: it is %s.", zdu_state_name(ZDU_CLUSTER, f->state)),
-				 errhint("SELECT * FROM zdu_why('%s') -- and again when it is STABLE", f->name)));
-}
-
-static void
-check_group_name(const char *name)
-{
-	if (strcmp(name, "default") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RESERVED_NAME),
-				 errmsg("group \"default\" cannot be made or dropped"),
-				 errdetail("N11: every node that is in no other group is in it."),
-				 errhint("SELECT zdu_set_group(cluster, name, nodes)")));
-}
-
 static char *
 node_group(int64 node_id)
 {
@@ -290,7 +243,7 @@ zdu_set_node(PG_FUNCTION_ARGS)
 		result = "created";
 	}
 	else if (group != NULL && strcmp(group, node_group(node->id)) != 0)
-		check_group_change(call.f);
+		zdu_check_group_change(call.f);
 	if (zdu_run(&change_node, (ZduArg[]) {
 			zdu_int8(node->id), zdu_text(zdu_arg_text(fcinfo, 2)), zdu_text(group), zdu_text(zdu_arg_text(fcinfo, 4)),
 			zdu_text(zdu_arg_text(fcinfo, 5)), zdu_jsonb(zdu_arg_jsonb(fcinfo, 6)), zdu_jsonb(vars), zdu_text(login)
@@ -341,62 +294,6 @@ zdu_remove_node(PG_FUNCTION_ARGS)
 	zdu_notify();
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("removed"));
-}
-
-Datum
-zdu_set_group(PG_FUNCTION_ARGS)
-{
-	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
-	char	   *name = zdu_arg_required(fcinfo, 1, "name");
-	const char *result = "unchanged";
-	ZduCall		call;
-
-	zdu_call_begin(&call, "zdu_set_group", cluster);
-	zdu_check_name("group", name);
-	check_group_name(name);
-	check_group_change(call.f);
-	if (zdu_run(&insert_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) > 0)
-		result = "created";
-	if (!PG_ARGISNULL(2))
-	{
-		ZduArg		nodes = zdu_datum(PG_GETARG_DATUM(2), false);
-		ZduReader	r;
-
-		zdu_run(&unknown_member, (ZduArg[]) {zdu_int8(call.f->cluster_id), nodes});
-		r = zdu_reader();
-		if (zdu_next_row(&r))
-			(void) zdu_node_known(call.f, zdu_read_text(&r));
-		if (zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), nodes}) > 0 &&
-			strcmp(result, "created") != 0)
-			result = "changed";
-	}
-	if (strcmp(result, "unchanged") != 0)
-	{
-		zdu_budgets_settle(call.f, 0);
-		zdu_event_note(NULL, "group", NULL, psprintf("%s %s", name, result), "N12", NULL);
-	}
-	zdu_call_end(&call);
-	PG_RETURN_TEXT_P(cstring_to_text(result));
-}
-
-Datum
-zdu_drop_group(PG_FUNCTION_ARGS)
-{
-	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
-	char	   *name = zdu_arg_required(fcinfo, 1, "name");
-	ZduCall		call;
-
-	zdu_call_begin(&call, "zdu_drop_group", cluster);
-	check_group_name(name);
-	check_group_change(call.f);
-	if (zdu_run(&group_exists, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) == 0)
-		no_such("group", name, "N11", "SELECT name FROM zdu.node_group");
-	zdu_run(&change_members, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name), zdu_text_array(NULL, 0)});
-	zdu_run(&delete_group, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
-	zdu_budgets_settle(call.f, 0);
-	zdu_event_note(NULL, "group", name, "dropped", "N12", NULL);
-	zdu_call_end(&call);
-	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }
 
 static void

@@ -6,6 +6,7 @@
 
 #include "api/leader.h"
 #include "store/budget.h"
+#include "store/deployment.h"
 #include "store/placement.h"
 #include "store/queue.h"
 
@@ -107,6 +108,8 @@ zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots)
 			taken++;
 		}
 		zdu_steps_insert(f, f->upgrade_id, steps, true);
+		if (f->together)
+			zdu_deployment_bar(f);
 		zdu_nodes_store(f, nodes, n);
 		zdu_budgets_begun(f, nodes, n);
 		/* Behind those that were refused because of what was taken there may be others. */

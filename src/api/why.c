@@ -11,6 +11,7 @@
 #include "api/take.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "store/deployment.h"
 #include "store/gate.h"
 #include "store/node.h"
 #include "store/placement.h"
@@ -304,6 +305,21 @@ why_steps(Answer *a, ZduFacts *f, const char *only)
 	}
 }
 
+/* A rollout by groups waits for the next deployment (N15), or its nodes for each other (M9). */
+static void
+why_next_group(Answer *a, ZduFacts *f, Oid caller)
+{
+	char	   *next = f->taken == 0 && !zdu_nodes_queued(f) ? zdu_deployment_next(f) : NULL;
+
+	if (f->together && f->taken > 0)
+		put(a, "info", "M9", "traffic", psprintf("the nodes of \"%s\" go back into rotation together, when every one is verified", f->node_group),
+			NULL, NULL, NULL);
+	if (next != NULL && zdu_may(caller, "zdu_deploy", f))
+		put(a, "act", NULL, "next group", psprintf("\"%s\" is at %s, the rest is not", f->node_group, f->target), NULL, NULL,
+			strcmp(next, "default") == 0 ? psprintf("SELECT zdu_deploy('%s')", f->name) :
+			psprintf("SELECT zdu_deploy('%s', node_group => '%s')", f->name, next));
+}
+
 /* What helps, as far as the caller may do it. */
 static void
 why_act(Answer *a, const ZduCall *call, const char *only)
@@ -342,6 +358,8 @@ why_act(Answer *a, const ZduCall *call, const char *only)
 			psprintf("SELECT zdu_retry('%s', node => '%s')", f->name, given_up[n]));
 		n++;
 	}
+	if (f->node_group != NULL && zdu_upgrade_mode(f) && only == NULL)
+		why_next_group(a, f, caller);
 	if (f->upgrade_id != 0 && zdu_upgrade_mode(f) && only == NULL)
 	{
 		ZduVerdict	v;

@@ -69,6 +69,8 @@ typedef struct ZduFacts
 	/* the active upgrade; upgrade_id 0: none */
 	int64_t		upgrade_id;
 	bool		driven;
+	const char *node_group;		/* the one it is deployed to; NULL: all nodes */
+	bool		together;		/* its nodes go back into rotation together */
 	ZduRun		run;
 	ZduRun		resume_to;
 	int			failures;

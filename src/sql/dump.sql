@@ -17,6 +17,7 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.placement', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.upgrade', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.step_plan', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.step_state', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.watch', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.feature', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.delta_row', '');

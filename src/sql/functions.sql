@@ -62,25 +62,6 @@ LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_remove_node';
 COMMENT ON FUNCTION zdu_remove_node(text,text,text) IS 'Forget a node. Refused while a step is in flight on it, and for the last node that serves (D14). Returns removed.';
 
-CREATE FUNCTION zdu_set_group(
-	cluster text,
-	name text,
-	nodes text[] DEFAULT NULL
-)
-RETURNS text
-LANGUAGE C VOLATILE
-AS 'MODULE_PATHNAME', 'zdu_set_group';
-COMMENT ON FUNCTION zdu_set_group(text,text,text[]) IS 'Make a group or change its members: they leave their old group in one transaction; members not named go back to default; nodes NULL keeps them (N11, N12). Returns created, changed or unchanged. Refused in upgrade mode, and for default.';
-
-CREATE FUNCTION zdu_drop_group(
-	cluster text,
-	name text
-)
-RETURNS text
-LANGUAGE C VOLATILE
-AS 'MODULE_PATHNAME', 'zdu_drop_group';
-COMMENT ON FUNCTION zdu_drop_group(text,text) IS 'Drop a group; its members go back to default (N12). Returns dropped. Refused in upgrade mode, and for default (N11).';
-
 CREATE FUNCTION zdu_set_runbook(
 	name text,
 	document jsonb

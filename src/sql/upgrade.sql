@@ -19,6 +19,7 @@ CREATE TABLE zdu.upgrade
 	session_role text NOT NULL DEFAULT session_user,
 	reason text,
 	node_group text,
+	together boolean NOT NULL DEFAULT false,
 	canary integer,
 	plan text,
 	began_at timestamptz NOT NULL,
@@ -50,7 +51,8 @@ COMMENT ON COLUMN zdu.upgrade.held_reason IS 'what was seen';
 COMMENT ON COLUMN zdu.upgrade.run_since IS 'when run was last changed';
 COMMENT ON COLUMN zdu.upgrade.session_role IS 'session_user who began it';
 COMMENT ON COLUMN zdu.upgrade.reason IS 'why, as given';
-COMMENT ON COLUMN zdu.upgrade.node_group IS 'only the nodes of this group; NULL: all (N15)';
+COMMENT ON COLUMN zdu.upgrade.node_group IS 'the group it is being deployed to; NULL: all nodes (N15)';
+COMMENT ON COLUMN zdu.upgrade.together IS 'the nodes of the group go back into rotation together, when every one is verified (M9)';
 COMMENT ON COLUMN zdu.upgrade.canary IS 'so many nodes go first, and alone; NULL: none';
 COMMENT ON COLUMN zdu.upgrade.plan IS 'hash of the plan that was agreed on; NULL: none';
 COMMENT ON COLUMN zdu.upgrade.began_at IS 'when it began';

@@ -13,7 +13,7 @@ SELECT
 	extract(epoch FROM p.min_healthy_time)::double precision AS min_healthy_time,
 	extract(epoch FROM p.lease)::double precision AS lease,
 	p.max_failures, p.auto_adopt, extract(epoch FROM p.max_block)::double precision AS max_block,
-	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.failures,
+	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.node_group, u.together, u.failures,
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
 	(SELECT count(*) FROM zdu.budget b WHERE b.cluster_id = c.cluster_id)::integer AS own_budgets,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,

@@ -18,7 +18,7 @@
 	"early_end, second_person, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
-	"max_failures, auto_adopt, max_block, upgrade_id, kind, run, resume_to, failures, held_rule, held_reason, began_by, " \
+	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by, " \
 	"own_budgets, one_waived, mark, steps_open, watched, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
@@ -117,6 +117,8 @@ read_upgrade(ZduFacts *f, ZduReader *r)
 	f->upgrade_id = zdu_read_int8(r);
 	kind = zdu_read_text(r);
 	f->driven = kind != NULL && strcmp(kind, "driven") == 0;
+	f->node_group = zdu_read_text(r);
+	f->together = zdu_read_bool(r);
 	f->run = (ZduRun) read_state(r, ZDU_UPGRADE);
 	f->resume_to = (ZduRun) read_state(r, ZDU_UPGRADE);
 	f->failures = zdu_read_int4(r);
