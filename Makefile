@@ -139,6 +139,7 @@ RUNBOOKS = \
 	runbooks/haproxy-systemd-ssh.json \
 	runbooks/local.json \
 	runbooks/camunda.json \
+	runbooks/confluence.json \
 	runbooks/crate.json \
 	runbooks/jahia.json \
 	runbooks/jahia-two-groups.json

@@ -22,6 +22,11 @@ static ZduQuery cancel_wishes = {
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 
+static ZduQuery steps_under_way = {
+	.text = "SELECT 1 FROM zdu.step WHERE cluster_id = $1 AND node_id = $2 AND state IN ('running', 'unknown') LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}
+};
+
 /* Makes the steps by which workers carry out a wish about rotation. */
 static void
 make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
@@ -86,6 +91,12 @@ change_rotation(FunctionCallInfo fcinfo, const char *function, bool attach)
 		zdu_nodes_store(call.f, node, 1);
 		zdu_budgets_begun(call.f, node, 1);
 	}
+	else if (attach && !node->taken)
+	{
+		/* N6: said again, somebody looks whether the load balancer knows: a node that was forgotten and made anew may be out there. */
+		make_wish_steps(&call, node, attach);
+		zdu_nodes_store(call.f, node, 1);
+	}
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -114,6 +125,12 @@ zdu_declare_down(PG_FUNCTION_ARGS)
 	zdu_call_begin(&call, "zdu_declare_down", cluster);
 	node = zdu_node_known(call.f, name);
 	zdu_node_force(node, NODE_OFFLINE, true, "L11", reason);
+	/* L11: one that an upgrade has failed on, and that is gone, is no longer waited for. */
+	if (node->taken && zdu_run(&steps_under_way, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_int8(node->id)}) == 0)
+	{
+		(void) zdu_steps_unwind(call.f, node->id);
+		zdu_release(call.f, node);
+	}
 	zdu_nodes_store(call.f, node, 1);
 	zdu_set_work_waits(call.f, true);
 	zdu_notify();

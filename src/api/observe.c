@@ -22,7 +22,8 @@ static ZduQuery show_version = {
 
 static ZduQuery observe_paths = {
 	.text =
-	"SELECT r.document->'observe'->>'version', r.document->'observe'->>'active' FROM zdu.cluster c "
+	"SELECT r.document->'observe'->>'version', r.document->'observe'->>'active', r.document->'observe'->>'node_state', "
+	"  r.document->'observe'->>'tasks', r.document->'observe'->>'users' FROM zdu.cluster c "
 	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
 	"JOIN zdu.runbook r ON r.name = coalesce(u.runbook, c.runbook) AND (u.runbook IS NULL OR (r.revision = u.revision AND r.shipped = u.runbook_shipped)) "
 	"WHERE c.name = $1 ORDER BY r.shipped, r.revision DESC LIMIT 1",
@@ -40,6 +41,9 @@ zdu_observe_paths(const char *cluster, ZduObservePaths *paths)
 		return;
 	paths->version = zdu_read_text(&r);
 	paths->active = zdu_read_text(&r);
+	paths->node_state = zdu_read_text(&r);
+	paths->tasks = zdu_read_text(&r);
+	paths->users = zdu_read_text(&r);
 }
 
 /*
@@ -49,7 +53,9 @@ zdu_observe_paths(const char *cluster, ZduObservePaths *paths)
 static void
 see_node(ZduFacts *f, ZduNode *node, const ZduMatch *m)
 {
-	if (m->offline)
+	int			said = m->node_state != NULL ? zdu_state_of(ZDU_NODE, m->node_state) : ZDU_STATE_NONE;
+
+	if (m->offline || said == NODE_OFFLINE)
 	{
 		zdu_node_move(node, NODE_OFFLINE, true, "seen: nobody listens there", false);
 		return;
@@ -63,6 +69,12 @@ see_node(ZduFacts *f, ZduNode *node, const ZduMatch *m)
 		zdu_event_note(node->name, "fence", "fenced", NULL, "L16", psprintf("seen at %s", m->version));
 		node->fenced = false;
 		node->changed = true;
+	}
+	if (said != ZDU_STATE_NONE)
+	{
+		/* N3: one that says that it is leaving, or not there yet, is not ill. */
+		zdu_node_move(node, (ZduNodeState) said, false, "seen: it says so", false);
+		return;
 	}
 	if (m->active == ANSWER_YES)
 	{
@@ -80,7 +92,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	int			nids = 0;
 	int			nnodes;
 	ZduNode    *nodes;
-	bool	   *heard;
+	const ZduMatch **heard;
 	const char *first_version = NULL;
 
 	for (int i = 0; i < n; i++)
@@ -89,7 +101,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	if (nids == 0)
 		return;
 	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
-	heard = palloc0(sizeof(bool) * (nnodes + 1));
+	heard = palloc0(sizeof(ZduMatch *) * (nnodes + 1));
 	for (int i = 0; i < n; i++)
 	{
 		ZduNode    *node;
@@ -101,7 +113,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 		if (node == NULL)
 			continue;
 		if (matches[i].offline || matches[i].active != ANSWER_UNKNOWN)
-			heard[node - nodes] = true;
+			heard[node - nodes] = &matches[i];
 		if (!node->taken)
 			see_node(f, node, &matches[i]);
 		if (first_version == NULL && matches[i].active == ANSWER_YES)
@@ -109,8 +121,8 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	}
 	/* In the order of ids, as beats do, which do not wait for the cluster's lock. */
 	for (int i = 0; i < nnodes; i++)
-		if (heard[i])
-			zdu_node_heard(f, nodes[i].id, -1, -1);
+		if (heard[i] != NULL)
+			zdu_node_heard(f, nodes[i].id, heard[i]->tasks, heard[i]->users);
 	zdu_nodes_store(f, nodes, nnodes);
 	for (int i = 0; i < nnodes; i++)
 		zdu_enlist(f, &nodes[i]);

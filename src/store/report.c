@@ -30,6 +30,11 @@ static ZduQuery report_elements = {
 	"       FROM jsonb_array_elements(CASE jsonb_typeof(" seen ") WHEN 'array' THEN " seen " ELSE jsonb_build_array(" seen ") END) AS t(e) " \
 	"       CROSS JOIN LATERAL (SELECT jsonb_path_match(t.e, (" path ")::jsonpath, " vars ", true) AS holds) m) q)"
 
+/* What a path finds in what was seen of a node, as text; NULL: nothing. */
+#define FOUND(path) \
+	"CASE WHEN n.node_id IS NOT NULL AND " path "::text IS NOT NULL AND jsonb_typeof(r.seen) = 'object' THEN " \
+	"  jsonb_path_query_first(r.seen, " path "::jsonpath, v.vars, true) #>> '{}' END"
+
 /* Those that are not about a step. */
 static ZduQuery match_looks = {
 	.text =
@@ -41,8 +46,7 @@ static ZduQuery match_looks = {
 	"  CASE WHEN n.node_id IS NOT NULL AND $4::text IS NOT NULL AND jsonb_typeof(r.seen) = 'object' AND NOT r.seen ? 'error' THEN "
 	"    jsonb_path_match(r.seen, $4::jsonpath, v.vars, true) END, "
 	"  coalesce(r.seen->>'refused' = 'true' OR r.seen->>'offline' = 'true', false), "
-	"  CASE WHEN n.node_id IS NOT NULL AND $3::text IS NOT NULL AND jsonb_typeof(r.seen) = 'object' THEN "
-	"    jsonb_path_query_first(r.seen, $3::jsonpath, v.vars, true) #>> '{}' END, "
+	FOUND("$3") ", " FOUND("$6") ", " FOUND("$7") ", " FOUND("$8") ", "
 	"  g.watch_id, CASE WHEN g.until IS NOT NULL THEN " ALL_HOLD("r.seen", "g.until", "g.vars") " END, "
 	"  r.node IS NOT NULL, r.watch IS NOT NULL "
 	"FROM r "
@@ -50,7 +54,7 @@ static ZduQuery match_looks = {
 	"LEFT JOIN zdu.node_vars v ON v.node_id = n.node_id "
 	"LEFT JOIN zdu.watch g ON g.watch_id = r.watch AND g.cluster_id = $1 AND (g.upgrade_id IS NULL OR g.upgrade_id = $5) "
 	"ORDER BY r.ord",
-	.nargs = 5, .argtypes = {INT8OID, JSONBOID, TEXTOID, TEXTOID, INT8OID}
+	.nargs = 8, .argtypes = {INT8OID, JSONBOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 static void
@@ -461,13 +465,23 @@ zdu_report_excerpt(Jsonb *saw)
 	return TextDatumGetCString(DirectFunctionCall2(text_left, CStringGetTextDatum(JsonbToCString(NULL, &saw->root, VARSIZE(saw))), Int32GetDatum(200)));
 }
 
+/* A node may say what it likes: what is no count is none. */
+static int
+read_count(const char *text)
+{
+	size_t		n = text == NULL ? 0 : strlen(text);
+
+	return n == 0 || n > 9 || strspn(text, "0123456789") != n ? -1 : atoi(text);
+}
+
 void
 zdu_reports_match_looks(int64 cluster_id, int64 upgrade_id, Jsonb *reports, const ZduObservePaths *observe, ZduMatch *matches)
 {
 	ZduReader	r;
 
 	zdu_run(&match_looks, (ZduArg[]) {
-		zdu_int8(cluster_id), zdu_jsonb(reports), zdu_text(observe->version), zdu_text(observe->active), zdu_int8(upgrade_id)
+		zdu_int8(cluster_id), zdu_jsonb(reports), zdu_text(observe->version), zdu_text(observe->active), zdu_int8(upgrade_id),
+		zdu_text(observe->node_state), zdu_text(observe->tasks), zdu_text(observe->users)
 	});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
@@ -483,6 +497,9 @@ zdu_reports_match_looks(int64 cluster_id, int64 upgrade_id, Jsonb *reports, cons
 		m->active = (ZduAnswer) zdu_read_tristate(&r);
 		m->offline = zdu_read_bool(&r);
 		m->version = zdu_read_text(&r);
+		m->node_state = zdu_read_text(&r);
+		m->tasks = read_count(zdu_read_text(&r));
+		m->users = read_count(zdu_read_text(&r));
 		m->watch_id = zdu_read_int8(&r);
 		m->holds = (ZduAnswer) zdu_read_tristate(&r);
 		names_node = zdu_read_bool(&r);

@@ -31,6 +31,9 @@ typedef struct ZduMatch
 	ZduAnswer	active;
 	bool		offline;
 	const char *version;		/* NULL: cannot tell */
+	const char *node_state;		/* as it says itself; NULL: does not */
+	int			tasks;			/* -1: does not say */
+	int			users;
 	int64		watch_id;		/* 0: not a watch's look */
 	ZduAnswer	holds;
 } ZduMatch;
@@ -40,6 +43,9 @@ typedef struct ZduObservePaths
 {
 	const char *version;
 	const char *active;
+	const char *node_state;
+	const char *tasks;
+	const char *users;
 } ZduObservePaths;
 
 /*

@@ -107,6 +107,9 @@ static const KeyRow keys[] = {
 	{"failures", AT_GUARD, KEY_NUMBER, NULL},
 	{"version", AT_OBSERVE | AT_SCHEMA, KEY_PATH, NULL},
 	{"active", AT_OBSERVE, KEY_PATH, NULL},
+	{"node_state", AT_OBSERVE, KEY_PATH, NULL},
+	{"tasks", AT_OBSERVE, KEY_PATH, NULL},
+	{"users", AT_OBSERVE, KEY_PATH, NULL},
 	{"name", AT_TASK, KEY_TEXT, NULL},
 	{"schema", AT_TASK, KEY_FLAG, NULL},
 	{"undo", AT_TASK, KEY_UNDO, NULL}

@@ -1,6 +1,6 @@
 -- Promise: nodes that cannot report are seen through workers, and what is known of a node stands in one line.
 BEGIN;
-SELECT plan(25);
+SELECT plan(32);
 SET client_min_messages = warning;
 
 SELECT zdu_set_runbook('looks', '{"zdu_runbook": 1,
@@ -91,6 +91,26 @@ FROM (VALUES ('{20,20,40}'::int[], NULL::text[], 'twice its peers is not yet far
              ('{200,20,20}', NULL, 'an old node is not meant')) AS t (users, hints, meaning);
 SELECT zdu_heartbeat('busy', '{a,b,c}'::text[], states => '{ACTIVE,OFFLINE,ACTIVE}', users => '{10,500,30}');
 SELECT is((SELECT hint FROM zdu.node_status WHERE node = 'c'), 'SELECT zdu_detach(''busy'', ''c'')', 'N17: its peers are those that are ACTIVE');
+
+-- A node that says more of itself when it is looked at.
+SELECT zdu_set_runbook('tells', '{"zdu_runbook": 1,
+    "observe": {"http": "http://{address}/", "version": "$.version", "active": "$.state == \"ACTIVE\"", "node_state": "$.state", "tasks": "$.work.tasks", "users": "$.users"},
+    "node": {"stop": {"exec": "unit", "args": ["stop"], "until": "$.running == false"}}}');
+SELECT zdu_set_cluster('tells', 'quick', 'tells');
+SELECT zdu_set_node('tells', 'told', '10.0.0.9');
+CREATE FUNCTION pg_temp.told(seen text) RETURNS text LANGUAGE sql
+AS $$
+	SELECT zdu_work('w', '1', 'tells', json_build_array(json_build_object('node', 'told', 'seen', seen::json)));
+	SELECT pg_temp.line('told');
+$$;
+SELECT is(pg_temp.told(seen), line, format('%s: %s', rule, meaning))
+FROM (VALUES ('{"version": "1.0", "state": "STARTING", "work": {"tasks": 3}}', 'STARTING 1.0 3', 'N18', 'a node that says so is STARTING'),
+             ('{"version": "1.0", "state": "ACTIVE", "work": {"tasks": 0}, "users": 14}', 'ACTIVE 1.0 14 0', 'N5', 'its users and tasks are known'),
+             ('{"version": "1.0", "state": "ACTIVE", "work": {"tasks": "many"}}', 'ACTIVE 1.0 14 0', 'N5', 'what is no number is not said'),
+             ('{"version": "1.0", "state": "TERMINATING"}', 'TERMINATING 1.0 14 0', 'N3', 'one that is leaving is not in ERROR'),
+             ('{"version": "1.0", "state": "OFFLINE"}', 'OFFLINE 1.0 14 0', 'N3', 'and then OFFLINE, confirmed'),
+             ('{"version": "1.0", "state": "ACTIVE"}', 'ACTIVE 1.0 14 0', 'N18', 'it is back'),
+             ('{"version": "1.0", "state": "WONKY"}', 'ERROR 1.0 14 0', 'N18', 'with a word that nobody knows it is not ACTIVE')) AS t (seen, line, rule, meaning);
 
 SELECT * FROM finish();
 ROLLBACK;
