@@ -4,6 +4,7 @@
  */
 #include "api/refuse.h"
 
+#include "api/approve.h"
 #include "api/operation.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
@@ -222,6 +223,15 @@ check_force(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"drain_on_timeout\": \"abort\"}')", f->policy, f->policy));
 }
 
+/* Who began through a pooled login could be anybody: nobody could be the second person. */
+static void
+check_person(ZduCall *call, ZduBegin *b)
+{
+	if (call->f->second_person && zdu_login_is_pooled(call->session.caller))
+		no(b, ERRCODE_ZDU_REFUSED, "L22", psprintf("policy \"%s\" wants a second person, and through a pooled login nobody knows who the first one is", call->f->policy),
+		   "Log in as yourself, without SET ROLE.");
+}
+
 /* Everything that the runbook will ask for must be there before the first node is touched. */
 static void
 check_variables(ZduCall *call, ZduBegin *b)
@@ -276,7 +286,19 @@ check_operations(ZduCall *call, ZduBegin *b)
 }
 
 static const BeginCheck checks[] = {
-	check_adopted, check_stable, check_operations, check_nodes, check_arguments, check_original, check_target, check_step, check_together, check_requires, check_force, check_variables
+	check_adopted,
+	check_stable,
+	check_operations,
+	check_nodes,
+	check_arguments,
+	check_original,
+	check_target,
+	check_step,
+	check_together,
+	check_requires,
+	check_force,
+	check_person,
+	check_variables
 };
 
 ZduBegin
