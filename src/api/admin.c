@@ -32,9 +32,12 @@ static ZduQuery leave_mode = {
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
-/* Nobody holds them from now on; what may still run is waited out. */
+/*
+ * Nobody holds them from now on; what may still run is waited out.  The
+ * number goes too: a report may have been matched by it before we got the lock.
+ */
 static ZduQuery void_tokens = {
-	.text = "UPDATE zdu.step_state s SET state = 'unknown', worker = NULL, incarnation = NULL, "
+	.text = "UPDATE zdu.step_state s SET state = 'unknown', worker = NULL, incarnation = NULL, number = 0, "
 	"not_before = CASE WHEN s.state = 'unknown' THEN s.not_before WHEN s.stage IN ('act', 'end') THEN s.deadline END "
 	"FROM zdu.step_plan p WHERE NOT s.settled AND s.state IN ('running', 'unknown') AND p.plan_id = s.plan_id AND p.look[s.place] IS NOT NULL"
 };
