@@ -4,7 +4,10 @@
  */
 #include "api/join.h"
 
+#include <math.h>
+
 #include "api/drive.h"
+#include "api/sweep.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
@@ -35,6 +38,17 @@ static ZduQuery show_upgrade_target = {
 static ZduQuery show_version = {
 	.text = "UPDATE zdu.cluster SET version = $2::zdu_version WHERE cluster_id = $1",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
+/*
+ * Of beats that are overdue, but not past the ttl, how long the last one has
+ * still to go.
+ */
+static ZduQuery last_stale_beat = {
+	.text =
+	"SELECT max(h.listened) + $2 - $3 FROM zdu.node n JOIN zdu.node_heard h ON h.node_id = n.node_id "
+	"WHERE n.cluster_id = $1 AND n.reports AND n.state <> 'OFFLINE' AND h.listened < $3 - $2 / 2 AND h.listened + $2 >= $3",
+	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
 };
 
 typedef struct Gate
@@ -173,6 +187,25 @@ admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const
 	return node;
 }
 
+/*
+ * N9: a foreign joiner may only be early.  While a beat is overdue nobody
+ * knows whether that node is still there, so it is told to come again.
+ * Returns after how many seconds, negative: refused for good.  The asking
+ * itself lets time pass: there may be nobody else to do it.
+ */
+static double
+retry_after(ZduFacts *f, const Gate *gate)
+{
+	ZduReader	r;
+
+	if (gate->rule == NULL || strcmp(gate->rule, "N7") != 0)
+		return -1;
+	(void) zdu_sweep_nodes(f);
+	zdu_run(&last_stale_beat, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_float8(f->heartbeat_ttl), zdu_float8(f->listened)});
+	r = zdu_reader();
+	return zdu_next_row(&r) ? zdu_read_float8(&r, -1) : -1;
+}
+
 Datum
 zdu_join(PG_FUNCTION_ARGS)
 {
@@ -183,6 +216,7 @@ zdu_join(PG_FUNCTION_ARGS)
 	ZduCall		call;
 	ZduNode    *node;
 	Gate		gate;
+	double		retry;
 	TupleDesc	desc;
 	char	   *values[6];
 	int			mode;
@@ -196,11 +230,15 @@ zdu_join(PG_FUNCTION_ARGS)
 	gate = zdu_upgrade_mode(call.f) ? gate_in_upgrade(call.f, version) : gate_outside(call.f, node, version);
 	if (gate.rule == NULL)
 		admit(&call, node, name, version, incarnation);
-	else
-		zdu_event_note(name, "join", NULL, "refused", gate.rule, gate.reason);
+	retry = retry_after(call.f, &gate);
+	if (retry >= 0)
+		gate = refuse("N9", psprintf("%s; a heartbeat is overdue and not yet past its ttl", gate.reason));
+	if (gate.rule != NULL)
+		zdu_event_note(name, "join", NULL, retry >= 0 ? "retry" : "refused", gate.rule, gate.reason);
 	mode = zdu_upgrade_state(call.f, version);
-	values[0] = gate.rule == NULL ? "admitted" : "refused";
-	values[1] = NULL;
+	values[0] = gate.rule == NULL ? "admitted" : retry >= 0 ? "retry" : "refused";
+	/* Not before it is past: one more look in between would be of no use. */
+	values[1] = retry >= 0 ? psprintf("%g s", ceil(retry) + 1) : NULL;
 	values[2] = gate.rule == NULL ? psprintf("%d", mode) : NULL;
 	values[3] = gate.rule == NULL ? psprintf("%g s", call.f->heartbeat_ttl / 3) : NULL;
 	values[4] = unconstify(char *, gate.rule);
