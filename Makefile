@@ -62,6 +62,7 @@ STORE_OBJS = \
 	src/store/facts.o \
 	src/store/gate.o \
 	src/store/guard.o \
+	src/store/health.o \
 	src/store/instance.o \
 	src/store/node.o \
 	src/store/placement.o \

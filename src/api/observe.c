@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "store/event.h"
 #include "store/node.h"
+#include "store/placement.h"
 #include "store/standing.h"
 #include "store/vars.h"
 #include "store/watch.h"
@@ -144,6 +145,12 @@ schema_saw(ZduFacts *f, const ZduWatchState *w)
 	zdu_schema_saw(f, w->id);
 }
 
+static void
+placements_saw(ZduFacts *f, const ZduWatchState *w)
+{
+	zdu_placements_saw(f, w->id);
+}
+
 /* What follows from a look, by the kind of watch. */
 static const struct
 {
@@ -152,7 +159,8 @@ static const struct
 }			watch_kinds[] = {
 	{"guard", guard_saw},
 	{"schema", schema_saw},
-	{"gate", zdu_gate_saw}
+	{"gate", zdu_gate_saw},
+	{"placements", placements_saw}
 };
 
 void

@@ -120,11 +120,13 @@ node_effects(ZduProgress *p, ZduNode *node)
 		zdu_node_seen(node, p->step->version);
 }
 
-/* D2: the node goes back into service, the upgrade is held. */
+/* D2: the node goes back into service, the upgrade is held; one that was only checked was not touched (D6). */
 static void
 abort_drain(ZduFacts *f, ZduProgress *p, ZduNode *node)
 {
-	zdu_upgrade_hold(f, p->step->phase == PHASE_DRAIN ? "D2" : "W1", failure_text(p));
+	ZduPhase	phase = p->step->phase;
+
+	zdu_upgrade_hold(f, phase == PHASE_CHECK ? "D6" : phase == PHASE_DRAIN ? "D2" : "W1", failure_text(p));
 	zdu_unwind(f, node);
 }
 
@@ -143,7 +145,7 @@ failed_step(ZduFacts *f, ZduProgress *p, ZduNode *node)
 		zdu_upgrade_hold(f, s->phase == PHASE_AFTER ? "L15" : "D8", failure_text(p));
 		return false;
 	}
-	if (!s->back && (s->phase == PHASE_ISOLATE || s->phase == PHASE_DRAIN))
+	if (!s->back && (s->phase == PHASE_CHECK || s->phase == PHASE_ISOLATE || s->phase == PHASE_DRAIN))
 	{
 		abort_drain(f, p, node);
 		return false;

@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "store/event.h"
+#include "store/health.h"
 #include "store/node.h"
 #include "store/placement.h"
 #include "utils/builtins.h"
@@ -100,8 +101,10 @@ told(uint64 rows)
 
 /* What changed may let a node be taken that had to wait, or go on that drains. */
 static void
-take_effect(ZduFacts *f, const char *node, const char *result)
+take_effect(ZduFacts *f, const char *node, const char *resource, const char *result)
 {
+	if (resource != NULL)
+		zdu_health_settle_one(f, resource);
 	zdu_event_note(node, "copies", NULL, result, "D4", NULL);
 	zdu_set_work_waits(f, true);
 	zdu_notify();
@@ -126,7 +129,7 @@ zdu_set_resource(PG_FUNCTION_ARGS)
 		zdu_int8(call.f->cluster_id), zdu_text(name), zdu_text(replicas), zdu_time(zdu_now()), zdu_float8(call.f->listened)
 	}));
 	if (strcmp(result, "unchanged") != 0)
-		take_effect(call.f, NULL, psprintf("%s %s", name, result));
+		take_effect(call.f, NULL, name, psprintf("%s %s", name, result));
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -141,7 +144,7 @@ zdu_drop_resource(PG_FUNCTION_ARGS)
 	zdu_call_begin(&call, "zdu_drop_resource", cluster);
 	if (zdu_run(&delete_resource, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) == 0)
 		no_such_resource(call.f, name);
-	take_effect(call.f, NULL, psprintf("%s dropped", name));
+	take_effect(call.f, NULL, name, psprintf("%s dropped", name));
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }
@@ -168,7 +171,7 @@ zdu_set_placement(PG_FUNCTION_ARGS)
 		zdu_int8(call.f->cluster_id), zdu_text(resource), zdu_int8(zdu_node_known(call.f, node)->id), zdu_text(kind), zdu_text(state)
 	}));
 	if (strcmp(result, "unchanged") != 0)
-		take_effect(call.f, node, psprintf("%s %s", resource, result));
+		take_effect(call.f, node, resource, psprintf("%s %s", resource, result));
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -190,7 +193,7 @@ zdu_drop_placement(PG_FUNCTION_ARGS)
 				 errmsg("node \"%s\" of cluster \"%s\" has no copy of \"%s\"", node, cluster, resource),
 				 errdetail("D3: nothing was changed."),
 				 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_set_placement'")));
-	take_effect(call.f, node, psprintf("%s dropped", resource));
+	take_effect(call.f, node, resource, psprintf("%s dropped", resource));
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }
@@ -212,7 +215,7 @@ zdu_load_placements(PG_FUNCTION_ARGS)
 		refuse(cluster, "the list of copies", wrong);
 	written = zdu_placements_load(call.f, copies);
 	if (written > 0)
-		take_effect(call.f, NULL, psprintf("%d rows written", written));
+		take_effect(call.f, NULL, NULL, psprintf("%d rows written", written));
 	zdu_call_end(&call);
 	PG_RETURN_INT32(written);
 }

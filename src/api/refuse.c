@@ -30,6 +30,20 @@ static ZduQuery node_in_error = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+static ZduQuery most_copies = {
+	.text = "SELECT name, highest FROM zdu.resource WHERE cluster_id = $1 ORDER BY highest DESC, name LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+/* A copy without which its resource would lose the write quorum that it has, though all others are there. */
+static ZduQuery must_move = {
+	.text =
+	"SELECT p.resource, n.name FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
+	"JOIN zdu.node n ON n.node_id = p.node_id "
+	"WHERE p.cluster_id = $1 AND ($2 OR (p.state IN ('active', 'moving') AND f.active = f.quorum)) ORDER BY n.name, p.resource LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
+};
+
 static ZduQuery all_vars = {
 	.text = "SELECT name, vars FROM zdu.node_vars WHERE cluster_id = $1 ORDER BY name",
 	.nargs = 1, .argtypes = {INT8OID}
@@ -261,6 +275,55 @@ check_variables(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_set_cluster('%s', vars => '{...}')", f->name));
 }
 
+/* D3: what `full` needs, and D5: what could never leave, before the first node is touched. */
+static void
+check_copies(ZduCall *call, ZduBegin *b)
+{
+	ZduFacts   *f = call->f;
+	int			k = zdu_budget_limit(&f->budgets[0]);
+	bool		watched = b->runbook != NULL && zdu_runbook_has(b->runbook, "placements", NULL);
+	ZduReader	r;
+	char	   *name;
+	char	   *node;
+	int			highest;
+
+	if (f->min_availability == AVAILABILITY_NONE)
+		return;
+	if (watched && (!f->copies_watched || !f->copies_known))
+	{
+		no(b, ERRCODE_ZDU_REFUSED, "D3", "where the copies are was not seen lately", psprintf("SELECT * FROM zdu.health WHERE cluster = '%s'", f->name));
+		return;
+	}
+	zdu_run(&most_copies, (ZduArg[]) {zdu_int8(f->cluster_id)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return;
+	name = zdu_read_text(&r);
+	highest = zdu_read_int4(&r);
+	if (f->min_availability == AVAILABILITY_FULL && f->total < zdu_copies_nodes_needed(highest, k))
+	{
+		no(b, ERRCODE_ZDU_REFUSED, "D3", psprintf("%d nodes, and %s may have %d replicas", f->total, name, highest - 1),
+		   psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"min_availability\": \"primaries\"}')", f->policy, f->policy));
+		b->refusal.allowed = psprintf("full with %d at once needs %d nodes", k, zdu_copies_nodes_needed(highest, k));
+		return;
+	}
+	if (f->reallocate)
+	{
+		if (b->runbook != NULL && !zdu_runbook_has(b->runbook, "node", "drain"))
+			no(b, ERRCODE_ZDU_REFUSED, "D4", psprintf("runbook \"%s\" has no drain: nothing would wait until copies have moved", b->runbook->name),
+			   psprintf("SELECT zdu_set_runbook('%s', '{... \"drain\": ...}')", b->runbook->name));
+		return;
+	}
+	zdu_run(&must_move, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_bool(f->min_availability == AVAILABILITY_FULL)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return;
+	name = zdu_read_text(&r);
+	node = zdu_read_text(&r);
+	no(b, ERRCODE_ZDU_REFUSED, "D5", psprintf("%s would have to move its copy of %s; reallocate is false", node, name),
+	   psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"reallocate\": true}')", f->policy, f->policy));
+}
+
 static void
 check_arguments(ZduCall *call, ZduBegin *b)
 {
@@ -298,6 +361,7 @@ static const BeginCheck checks[] = {
 	check_requires,
 	check_force,
 	check_person,
+	check_copies,
 	check_variables
 };
 

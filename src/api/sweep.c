@@ -5,6 +5,7 @@
 #include "api/sweep.h"
 
 #include "store/event.h"
+#include "store/health.h"
 
 /* A node that vanished without a graceful stop holds the upgrade (N3). */
 static void
@@ -50,6 +51,22 @@ sweep_stuck(ZduFacts *f)
 	zdu_nodes_store(f, nodes, n);
 }
 
+/* D7: a short red while a node exits is no harm; one that lasts holds the upgrade. */
+static void
+sweep_health(ZduFacts *f)
+{
+	char	   *red;
+
+	if (!f->has_copies)
+		return;
+	zdu_health_settle(f);
+	if (f->min_availability == AVAILABILITY_NONE || (f->run != RUN_RUNNING && f->run != RUN_ROLLING_BACK) || !zdu_upgrade_mode(f))
+		return;
+	red = zdu_health_lasting_red(f);
+	if (red != NULL)
+		zdu_upgrade_hold(f, "D7", red);
+}
+
 bool
 zdu_sweep_nodes(ZduFacts *f)
 {
@@ -57,5 +74,6 @@ zdu_sweep_nodes(ZduFacts *f)
 		return false;
 	sweep_unheard(f);
 	sweep_stuck(f);
+	sweep_health(f);
 	return true;
 }

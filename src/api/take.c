@@ -33,7 +33,7 @@ static bool
 take_node(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, ZduNode *node, List **all)
 {
 	char	   *error = NULL;
-	List	   *steps = zdu_runbook_steps(rb, f, node, PHASE_ISOLATE, PHASE_SOAK, node->back,
+	List	   *steps = zdu_runbook_steps(rb, f, node, PHASE_CHECK, PHASE_SOAK, node->back,
 										  node->back ? f->original : f->target, &error);
 
 	if (error != NULL)

@@ -47,6 +47,14 @@ static ZduQuery steps_in_flight = {
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
+/* Copies that must leave nodes whose drain runs: what it waits for. */
+static ZduQuery copies_remaining = {
+	.text =
+	"SELECT m.node, count(*)::integer, min(m.resource) FROM zdu.remaining m WHERE m.cluster = $1 AND ($2::text IS NULL OR m.node = $2) "
+	"GROUP BY m.node ORDER BY m.node LIMIT 20",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
 static ZduQuery steps_failed = {
 	.text =
 	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 160), ''), 400), "
@@ -320,6 +328,27 @@ why_next_group(Answer *a, ZduFacts *f, Oid caller)
 			psprintf("SELECT zdu_deploy('%s', node_group => '%s')", f->name, next));
 }
 
+static void
+why_copies(Answer *a, ZduFacts *f, const char *only)
+{
+	ZduReader	r;
+
+	if (!f->has_copies || f->min_availability == AVAILABILITY_NONE)
+		return;
+	zdu_run(&copies_remaining, (ZduArg[]) {zdu_text(f->name), zdu_text(only)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *node = zdu_read_text(&r);
+		int			n = zdu_read_int4(&r);
+		char	   *resource = zdu_read_text(&r);
+
+		put(a, "info", "D9", psprintf("%s drain", node), n == 1 ? psprintf("its copy of %s must leave first", resource) :
+			psprintf("%d copies must leave first, that of %s among them", n, resource), "0", NULL,
+			psprintf("SELECT * FROM zdu.remaining WHERE cluster = '%s' AND node = '%s'", f->name, node));
+	}
+}
+
 /* What helps, as far as the caller may do it. */
 static void
 why_act(Answer *a, const ZduCall *call, const char *only)
@@ -443,6 +472,8 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 	why_steps(a, f, node);
 	if (a->rsinfo != NULL && node == NULL)
 		why_beside(a, f);
+	if (a->rsinfo != NULL)
+		why_copies(a, f, node);
 	/* In zdu.status one line is enough; what can be done takes a look at every node. */
 	if (f->upgrade_id != 0 && (a->rsinfo != NULL || a->first == NULL))
 		why_act(a, call, node);

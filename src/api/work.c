@@ -22,6 +22,7 @@
 #include "funcapi.h"
 #include "store/args.h"
 #include "store/event.h"
+#include "store/health.h"
 #include "store/instance.h"
 #include "store/queue.h"
 #include "store/report.h"
@@ -168,6 +169,26 @@ read_arguments(Exchange *x, FunctionCallInfo fcinfo)
 				 errhint("Install a zdu_worker of the extension's version: SELECT extversion FROM pg_extension WHERE extname = 'zdu'")));
 }
 
+/* D5: whatever a drain's probe says, it is not over while copies must still leave the node.  Returns for which steps. */
+static bool *
+find_undrained(const ZduFacts *f, const ZduStep *steps, int nsteps)
+{
+	bool	   *undrained = palloc0(sizeof(bool) * (nsteps + 1));
+	int64	   *ids = palloc(sizeof(int64) * (nsteps + 1));
+	int			nids = 0;
+	int			nwith;
+	int64	   *with;
+
+	for (int k = 0; k < nsteps; k++)
+		if (steps[k].phase == PHASE_DRAIN && steps[k].upgrade_id != 0)
+			ids[nids++] = steps[k].node_id;
+	with = zdu_nodes_with_copies(f, ids, nids, &nwith);
+	for (int k = 0; k < nsteps; k++)
+		for (int i = 0; i < nwith && steps[k].phase == PHASE_DRAIN; i++)
+			undrained[k] |= steps[k].upgrade_id != 0 && steps[k].node_id == with[i];
+	return undrained;
+}
+
 /* The reports of steps, in their order; two about one step follow on each other. */
 static void
 apply_reports(Exchange *x)
@@ -176,10 +197,12 @@ apply_reports(Exchange *x)
 	ZduProgress *progress = palloc0(sizeof(ZduProgress) * (x->nsteps + 1));
 	Jsonb	  **saw = palloc0(sizeof(Jsonb *) * (x->nsteps + 1));
 	int			n = 0;
+	bool	   *keeps_copies;
 
 	if (x->nsteps == 0)
 		return;
 	zdu_steps_refresh(x->steps, x->nsteps);
+	keeps_copies = find_undrained(f, x->steps, x->nsteps);
 	for (int i = 0; i < x->nmatches; i++)
 	{
 		ZduMatch   *m = &x->matches[i];
@@ -213,6 +236,8 @@ apply_reports(Exchange *x)
 			progress[k].log = m->log;
 		if (m->saw != NULL)
 			saw[k] = m->saw;
+		if (keeps_copies[k])
+			m->report.until = ANSWER_NO;
 		progress[k].outcome = zdu_stage_advance(&s->view, &m->report, f->listened);
 		s->view.stage = progress[k].outcome.stage;
 		s->view.act_ok = progress[k].outcome.act_ok;

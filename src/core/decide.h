@@ -98,6 +98,8 @@ typedef struct ZduFacts
 	/* resources of which the candidates at hand have copies */
 	ZduResource *resources;
 	int			nresources;
+	bool		has_copies;		/* something is known of copies */
+	bool		copies_watched; /* the runbook says how to see where they are */
 	bool		copies_known;	/* nobody says where the copies are, or it was seen lately */
 
 	/* what decisions ask for besides */

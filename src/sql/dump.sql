@@ -14,6 +14,7 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.budget', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.budget_begun', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.resource', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.placement', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.placement_load', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.upgrade', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.step_plan', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.step_state', '');

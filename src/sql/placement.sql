@@ -48,6 +48,24 @@ COMMENT ON COLUMN zdu.placement.node_id IS 'the node that has this copy';
 COMMENT ON COLUMN zdu.placement.kind IS 'primary or replica';
 COMMENT ON COLUMN zdu.placement.state IS 'active; moving: it still serves, and is on its way to another node; building: it does not serve yet; failed';
 
+CREATE TABLE zdu.placement_load
+(
+	cluster_id bigint NOT NULL,
+	loaded timestamptz,
+	wrong text,
+	health text NOT NULL DEFAULT 'green',
+	since timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT placement_load_pkey PRIMARY KEY (cluster_id),
+	CONSTRAINT placement_load_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT placement_load_health_check CHECK (health IN ('green', 'yellow', 'red'))
+) WITH (fillfactor = 50);
+COMMENT ON TABLE zdu.placement_load IS 'Clusters of whose copies something is known: how they are as a whole, and when a worker last saw them';
+COMMENT ON COLUMN zdu.placement_load.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.placement_load.loaded IS 'when the runbook''s placements were last seen; NULL: never';
+COMMENT ON COLUMN zdu.placement_load.wrong IS 'what was wrong with what was seen last; NULL: nothing';
+COMMENT ON COLUMN zdu.placement_load.health IS 'the worst zdu.resource.health (D7)';
+COMMENT ON COLUMN zdu.placement_load.since IS 'since when';
+
 CREATE VIEW zdu.resource_facts AS
 SELECT
 	r.cluster_id,
@@ -57,7 +75,9 @@ SELECT
 	a.placed,
 	a.active,
 	a.present,
+	a.up,
 	a.primaries,
+	a.primaries_up,
 	w.wanted,
 	CASE WHEN w.wanted <= 2 THEN 1 ELSE w.wanted / 2 + 1 END AS quorum
 FROM zdu.resource r
@@ -66,7 +86,9 @@ CROSS JOIN LATERAL (
 		count(*)::integer AS placed,
 		count(*) FILTER (WHERE p.state IN ('active', 'moving'))::integer AS active,
 		count(*) FILTER (WHERE p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING') AND NOT n.taken)::integer AS present,
-		count(*) FILTER (WHERE p.kind = 'primary' AND p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING'))::integer AS primaries
+		count(*) FILTER (WHERE p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING'))::integer AS up,
+		count(*) FILTER (WHERE p.kind = 'primary')::integer AS primaries,
+		count(*) FILTER (WHERE p.kind = 'primary' AND p.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING'))::integer AS primaries_up
 	FROM zdu.placement p
 	JOIN zdu.node n ON n.node_id = p.node_id
 	WHERE p.cluster_id = r.cluster_id AND p.resource = r.name
@@ -82,9 +104,95 @@ COMMENT ON COLUMN zdu.resource_facts.highest IS 'zdu.resource.highest';
 COMMENT ON COLUMN zdu.resource_facts.placed IS 'nodes that have a copy, in whatever state';
 COMMENT ON COLUMN zdu.resource_facts.active IS 'of them: that serve, or would if their node did';
 COMMENT ON COLUMN zdu.resource_facts.present IS 'of those: on nodes that are up and not taken';
-COMMENT ON COLUMN zdu.resource_facts.primaries IS 'active primaries on nodes that are up';
+COMMENT ON COLUMN zdu.resource_facts.up IS 'of those: on nodes that are up, taken or not';
+COMMENT ON COLUMN zdu.resource_facts.primaries IS 'copies said to be the primary';
+COMMENT ON COLUMN zdu.resource_facts.primaries_up IS 'of them: active, on nodes that are up';
 COMMENT ON COLUMN zdu.resource_facts.wanted IS 'copies that are to be there: as many as are placed, within the bounds';
 COMMENT ON COLUMN zdu.resource_facts.quorum IS 'how many of them a write needs: 1 of 1, 1 of 2, then the majority';
+
+CREATE VIEW zdu.remaining_facts AS
+SELECT
+	p.cluster_id,
+	p.node_id,
+	p.resource,
+	p.kind,
+	p.state,
+	o.elsewhere,
+	f.quorum
+FROM zdu.placement p
+JOIN zdu.cluster c ON c.cluster_id = p.cluster_id
+JOIN zdu.current_policy y ON y.name = c.policy AND y.min_availability <> 'none'
+JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource
+CROSS JOIN LATERAL (
+	SELECT count(*)::integer AS elsewhere
+	FROM zdu.placement q
+	JOIN zdu.node n ON n.node_id = q.node_id
+	WHERE q.cluster_id = p.cluster_id AND q.resource = p.resource AND q.node_id <> p.node_id
+	  AND q.state IN ('active', 'moving') AND n.state IN ('ACTIVE', 'DRAINING') AND NOT n.taken
+) o
+WHERE y.min_availability = 'full' OR (p.state IN ('active', 'moving') AND o.elsewhere < f.quorum AND o.elsewhere + 1 >= f.quorum);
+COMMENT ON VIEW zdu.remaining_facts IS 'copies that must leave a node before it may leave, by the policy''s min_availability';
+COMMENT ON COLUMN zdu.remaining_facts.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.remaining_facts.node_id IS 'the node';
+COMMENT ON COLUMN zdu.remaining_facts.resource IS 'zdu.resource.name';
+COMMENT ON COLUMN zdu.remaining_facts.kind IS 'primary or replica';
+COMMENT ON COLUMN zdu.remaining_facts.state IS 'zdu.placement.state';
+COMMENT ON COLUMN zdu.remaining_facts.elsewhere IS 'active copies on nodes that stay';
+COMMENT ON COLUMN zdu.remaining_facts.quorum IS 'how many a write needs';
+
+CREATE VIEW zdu.remaining AS
+SELECT
+	c.name AS cluster,
+	n.name AS node,
+	m.resource,
+	m.kind,
+	m.state,
+	m.elsewhere,
+	m.quorum AS needed
+FROM zdu.node n
+JOIN zdu.cluster c ON c.cluster_id = n.cluster_id
+JOIN zdu.remaining_facts m ON m.node_id = n.node_id
+WHERE n.away AND (n.state = 'DRAINING' OR EXISTS (
+	SELECT FROM zdu.step s
+	WHERE s.cluster_id = n.cluster_id AND s.node_id = n.node_id AND s.phase = 'drain' AND s.state IN ('running', 'unknown')))
+ORDER BY c.name, n.name, m.resource;
+COMMENT ON VIEW zdu.remaining IS 'What must still leave the nodes that drain, row by row, by the policy''s min_availability: none: nothing; primaries: copies without which a write quorum would be lost; full: every copy (D9)';
+COMMENT ON COLUMN zdu.remaining.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.remaining.node IS 'the node that drains';
+COMMENT ON COLUMN zdu.remaining.resource IS 'of what it has a copy';
+COMMENT ON COLUMN zdu.remaining.kind IS 'primary or replica';
+COMMENT ON COLUMN zdu.remaining.state IS 'active, moving, building or failed';
+COMMENT ON COLUMN zdu.remaining.elsewhere IS 'active copies on nodes that stay';
+COMMENT ON COLUMN zdu.remaining.needed IS 'how many of them a write needs';
+
+CREATE VIEW zdu.health AS
+SELECT
+	c.name AS cluster,
+	h.resource,
+	h.health,
+	h.since,
+	h.copies,
+	h.wrong
+FROM (
+	SELECT l.cluster_id, NULL::text AS resource, l.health, l.since,
+		(SELECT count(*) FROM zdu.resource r WHERE r.cluster_id = l.cluster_id AND r.health <> 'green') || ' of '
+			|| (SELECT count(*) FROM zdu.resource r WHERE r.cluster_id = l.cluster_id) || ' not green' AS copies,
+		l.wrong
+	FROM zdu.placement_load l
+	UNION ALL
+	SELECT r.cluster_id, r.name, r.health, r.since, f.up || ' of ' || f.wanted || ' up', NULL
+	FROM zdu.resource r
+	JOIN zdu.resource_facts f ON f.cluster_id = r.cluster_id AND f.name = r.name
+) h
+JOIN zdu.cluster c ON c.cluster_id = h.cluster_id
+ORDER BY c.name, h.resource NULLS FIRST;
+COMMENT ON VIEW zdu.health IS 'How the copies of data are: a row a cluster, where something is known of them, and a row a resource (D7)';
+COMMENT ON COLUMN zdu.health.cluster IS 'the cluster';
+COMMENT ON COLUMN zdu.health.resource IS 'the resource; NULL: the cluster as a whole, as its worst resource';
+COMMENT ON COLUMN zdu.health.health IS 'green: every copy is up; yellow: the primary is; red: it is not';
+COMMENT ON COLUMN zdu.health.since IS 'since when';
+COMMENT ON COLUMN zdu.health.copies IS 'copies that are up, of how many; of the cluster: resources that are not green';
+COMMENT ON COLUMN zdu.health.wrong IS 'what was wrong with what the runbook''s placements last showed; NULL: nothing';
 
 CREATE FUNCTION zdu_set_resource(
 	cluster text,

@@ -93,6 +93,8 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.release', '{viewer,operator,approver,admin}', false),
 	('zdu.release_path', '{viewer,operator,approver,admin}', false),
 	('zdu.runbook', '{viewer,operator,approver,admin}', false),
+	('zdu.health', '{viewer,operator,approver,admin,worker}', false),
+	('zdu.remaining', '{viewer,operator,approver,admin,worker}', false),
 	('zdu.budget_status', '{viewer,operator,approver,admin,worker}', false),
 	('zdu.budget', '{viewer,operator,approver,admin}', false),
 	('zdu.feature_status', '{viewer,operator,approver,admin,worker,node}', false),

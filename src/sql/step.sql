@@ -26,7 +26,7 @@ CREATE TABLE zdu.step_plan
 	CONSTRAINT step_plan_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE,
 	-- Through one of them it goes when its cluster goes.
 	CONSTRAINT step_plan_owner_check CHECK (upgrade_id IS NOT NULL OR node_id IS NOT NULL),
-	CONSTRAINT step_plan_phase_check CHECK (phase <@ '{before,isolate,drain,stop,upgrade,start,verify,integrate,soak,after,undo}'),
+	CONSTRAINT step_plan_phase_check CHECK (phase <@ '{before,check,isolate,drain,stop,upgrade,start,verify,integrate,soak,after,undo}'),
 	CONSTRAINT step_plan_direction_check CHECK (direction IN ('forward', 'back'))
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX step_plan_node_idx ON zdu.step_plan (node_id, plan_id);

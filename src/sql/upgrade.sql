@@ -80,7 +80,7 @@ CREATE TABLE zdu.watch
 	CONSTRAINT watch_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
 	CONSTRAINT watch_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
 	CONSTRAINT watch_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE,
-	CONSTRAINT watch_kind_check CHECK (kind IN ('guard', 'schema', 'gate'))
+	CONSTRAINT watch_kind_check CHECK (kind IN ('guard', 'schema', 'gate', 'placements'))
 );
 CREATE INDEX watch_cluster_idx ON zdu.watch (cluster_id, upgrade_id);
 CREATE INDEX watch_node_idx ON zdu.watch (node_id) WHERE node_id IS NOT NULL;

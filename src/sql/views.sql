@@ -16,6 +16,9 @@ SELECT
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.node_group, u.together, u.failures,
 	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
 	(SELECT count(*) FROM zdu.budget b WHERE b.cluster_id = c.cluster_id)::integer AS own_budgets,
+	(SELECT min(w.every) FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'placements') AS copies_every,
+	EXISTS (SELECT FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS has_copies,
+	(SELECT l.loaded FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS copies_loaded,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
 	c.leader,
 	EXISTS (SELECT FROM zdu.node d WHERE d.cluster_id = c.cluster_id AND d.name = c.leader
@@ -233,6 +236,9 @@ $$;
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.own_budgets IS 'how many rows of zdu.budget it has';
+COMMENT ON COLUMN zdu.cluster_facts.copies_every IS 'seconds between looks at where copies are; NULL: nobody looks';
+COMMENT ON COLUMN zdu.cluster_facts.has_copies IS 'something is known of copies';
+COMMENT ON COLUMN zdu.cluster_facts.copies_loaded IS 'when they were last seen; NULL: never';
 COMMENT ON COLUMN zdu.cluster_facts.one_waived IS 'a cluster of one is waived (D10)';
 COMMENT ON COLUMN zdu.cluster_facts.schema_watched IS 'the runbook says how the schema''s version is seen';
 COMMENT ON COLUMN zdu.cluster_facts.leader_fit IS 'the leader is ACTIVE, attached and not taken (M7)';

@@ -19,7 +19,7 @@
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"own_budgets, one_waived, mark, steps_open, watched, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
+	"own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
 	"FROM zdu.cluster_facts "
@@ -127,14 +127,28 @@ read_upgrade(ZduFacts *f, ZduReader *r)
 	f->began_by = zdu_read_text(r);
 }
 
+/* What was not seen for three looks, nor within a lease, is not known any more. */
+static bool
+is_stale(const ZduFacts *f, TimestampTz seen, double every)
+{
+	return seen + (TimestampTz) (Max(every * 3, f->lease) * USECS_PER_SEC) < zdu_now();
+}
+
 /* Returns how many budgets it has besides the policy's. */
 static int
 read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 {
 	ZduBudget	all = {.where = "", .max_unavailable = f->max_unavailable, .max_failures = f->max_failures, .failures = f->failures};
 	int			own_budgets;
+	double		copies_every;
+	TimestampTz copies_loaded;
 
 	own_budgets = zdu_read_int4(r);
+	copies_every = zdu_read_float8(r, -1);
+	f->has_copies = zdu_read_bool(r);
+	copies_loaded = zdu_read_int8(r);
+	f->copies_watched = copies_every >= 0;
+	f->copies_known = !f->copies_watched || !is_stale(f, copies_loaded, copies_every);
 	f->one_waived = zdu_read_bool(r);
 	f->adopted = zdu_instance_matches(zdu_read_text(r), f->auto_adopt);
 	f->steps_open = zdu_read_bool(r);

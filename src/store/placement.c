@@ -5,6 +5,8 @@
 #include "store/placement.h"
 
 #include "catalog/pg_type.h"
+#include "store/event.h"
+#include "store/health.h"
 #include "zdu.h"
 
 static ZduQuery wrong_copy = {
@@ -83,13 +85,69 @@ zdu_placements_wrong(Jsonb *copies)
 	return zdu_first_text();
 }
 
-int
-zdu_placements_load(const ZduFacts *f, Jsonb *copies)
+/* What a look gave: the copies, or what is wrong with the look itself. */
+static ZduQuery seen_copies = {
+	.text =
+	"SELECT CASE WHEN w.evidence IS NULL OR jsonb_typeof(w.evidence) <> 'object' THEN 'it showed nothing' "
+	"    WHEN w.evidence ? 'error' THEN w.evidence->>'error' "
+	"    WHEN coalesce(w.evidence->>'exit', '0') <> '0' THEN 'exit ' || (w.evidence->>'exit') "
+	"    WHEN coalesce(w.evidence->>'http_code', '200') !~ '^2' THEN 'http_code ' || (w.evidence->>'http_code') END, "
+	"  CASE WHEN w.evidence IS NOT NULL THEN jsonb_path_query_array(w.evidence, (w.vars->>'copies')::jsonpath, '{}', true) END "
+	"FROM zdu.watch w WHERE w.watch_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+static ZduQuery note_load = {
+	.text =
+	"WITH was AS (SELECT wrong FROM zdu.placement_load WHERE cluster_id = $1) "
+	"INSERT INTO zdu.placement_load AS l (cluster_id, loaded, wrong, since) VALUES ($1, CASE WHEN $2 IS NULL THEN $3 END, $2, $3) "
+	"ON CONFLICT (cluster_id) DO UPDATE SET loaded = coalesce(excluded.loaded, l.loaded), wrong = excluded.wrong "
+	"RETURNING (SELECT wrong FROM was)",
+	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+void
+zdu_placements_saw(ZduFacts *f, int64 watch_id)
 {
+	ZduReader	r;
+	const char *wrong;
+	char	   *before;
+	Jsonb	   *copies;
+
+	zdu_run(&seen_copies, (ZduArg[]) {zdu_int8(watch_id)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return;
+	wrong = zdu_read_text(&r);
+	copies = zdu_read_jsonb(&r);
+	if (wrong == NULL)
+		wrong = zdu_placements_wrong(copies);
+	/* Nothing at all is rather a look at the wrong place than a cluster without data. */
+	if (wrong == NULL && JB_ROOT_COUNT(copies) == 0)
+		wrong = "it showed no copies at all";
+	if (wrong == NULL && zdu_placements_load(f, copies) > 0)
+	{
+		zdu_set_work_waits(f, true);
+		zdu_notify();
+	}
+	zdu_run(&note_load, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(wrong), zdu_time(zdu_now())});
+	before = zdu_first_text();
+	if (wrong != NULL && (before == NULL || strcmp(before, wrong) != 0))
+		zdu_event_note(NULL, "placements", NULL, "not read", "D3", wrong);
+	f->copies_known |= wrong == NULL;
+}
+
+int
+zdu_placements_load(ZduFacts *f, Jsonb *copies)
+{
+	int			written;
 	ZduArg		args[] = {zdu_int8(f->cluster_id), zdu_jsonb(copies), zdu_time(zdu_now()), zdu_float8(f->listened)};
 
-	return (int) (zdu_run(&forget_resources, args) + zdu_run(&load_resources, args) +
-				  zdu_run(&forget_copies, args) + zdu_run(&load_copies, args));
+	written = (int) (zdu_run(&forget_resources, args) + zdu_run(&load_resources, args) +
+					 zdu_run(&forget_copies, args) + zdu_run(&load_copies, args));
+	if (written > 0)
+		zdu_health_settle_all(f);
+	return written;
 }
 
 static int

@@ -22,7 +22,13 @@ extern char *zdu_placements_wrong(Jsonb *copies);
  * in it is forgotten, and only what differs is written.  Returns the number of
  * rows written.  Needs the cluster's lock.
  */
-extern int	zdu_placements_load(const ZduFacts *f, Jsonb *copies);
+extern int	zdu_placements_load(ZduFacts *f, Jsonb *copies);
+
+/*
+ * Takes the copies from what a watch of the kind `placements` saw.  What
+ * cannot be read changes nothing but that it is told.
+ */
+extern void zdu_placements_saw(ZduFacts *f, int64 watch_id);
 
 /*
  * Sets the resources of which n nodes have copies, and for each node which

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #define DEFAULT_TIMEOUT 300.0
+#define CHECK_TIMEOUT 60.0
 #define OBSERVE_TIMEOUT 5.0
 
 static ZduQuery pinned_runbook = {
@@ -69,6 +70,14 @@ zdu_runbook_load(const ZduFacts *f)
 	return f->runbook == NULL ? NULL : zdu_runbook_newest(f->runbook);
 }
 
+bool
+zdu_runbook_has(const ZduRunbook *rb, const char *key, const char *inner)
+{
+	JsonbContainer *object = zdu_get_object(&rb->document->root, key);
+
+	return object != NULL && (inner == NULL || zdu_get(object, inner) != NULL);
+}
+
 const char *
 zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars)
 {
@@ -91,6 +100,8 @@ phase_timeout(const ZduFacts *f, ZduPhase phase)
 {
 	switch (phase)
 	{
+		case PHASE_CHECK:
+			return CHECK_TIMEOUT;
 		case PHASE_DRAIN:
 			return f->drain_timeout;
 		case PHASE_STOP:

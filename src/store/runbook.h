@@ -45,6 +45,9 @@ extern ZduRunbook *zdu_runbook_load(const ZduFacts *f);
 /* Returns the newest revision of that name, NULL: there is none. */
 extern ZduRunbook *zdu_runbook_newest(const char *name);
 
+/* True if the document has this key, and in it the other (NULL: whatever). */
+extern bool zdu_runbook_has(const ZduRunbook *rb, const char *key, const char *inner);
+
 /* Returns the first variable that the runbook requires and vars lack, NULL: none. */
 extern const char *zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars);
 

@@ -23,6 +23,7 @@
 #define AT_GUARD 0x20
 #define AT_TASK 0x40			/* before and after, besides AT_PHASE */
 #define AT_SCHEMA 0x80
+#define AT_PLACEMENTS 0x100
 
 typedef enum KeyKind
 {
@@ -45,6 +46,7 @@ typedef enum KeyKind
 	KEY_UNDO,
 	KEY_OBSERVE,
 	KEY_SCHEMA,
+	KEY_PLACEMENTS,
 	KEY_PHASES,
 	KEY_PHASE,
 	KEY_TASKS,
@@ -67,8 +69,10 @@ static const KeyRow keys[] = {
 	{"node", AT_DOCUMENT, KEY_PHASES, NULL},
 	{"guard", AT_DOCUMENT, KEY_GUARDS, NULL},
 	{"schema", AT_DOCUMENT, KEY_SCHEMA, NULL},
+	{"placements", AT_DOCUMENT, KEY_PLACEMENTS, NULL},
 	{"after", AT_DOCUMENT, KEY_TASKS, NULL},
 	{"comment", AT_DOCUMENT | AT_SPEC, KEY_TEXT, NULL},
+	{"check", AT_NODE, KEY_PHASE, NULL},
 	{"isolate", AT_NODE, KEY_PHASE, NULL},
 	{"drain", AT_NODE, KEY_PHASE, NULL},
 	{"stop", AT_NODE, KEY_PHASE, NULL},
@@ -97,10 +101,10 @@ static const KeyRow keys[] = {
 	{"probe", AT_PHASE, KEY_SPEC, NULL},
 	{"only", AT_PHASE, KEY_ONLY, NULL},
 	{"for", AT_PHASE, KEY_DURATION, NULL},
-	{"timeout", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA, KEY_DURATION, NULL},
+	{"timeout", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA | AT_PLACEMENTS, KEY_DURATION, NULL},
 	{"retries", AT_PHASE, KEY_NUMBER, NULL},
 	{"retry_delay", AT_PHASE, KEY_DURATION, NULL},
-	{"every", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA, KEY_DURATION, NULL},
+	{"every", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA | AT_PLACEMENTS, KEY_DURATION, NULL},
 	{"expect", AT_PHASE, KEY_DURATION, NULL},
 	{"may_outlive", AT_PHASE, KEY_FLAG, NULL},
 	{"force", AT_PHASE, KEY_SPEC, NULL},
@@ -110,6 +114,7 @@ static const KeyRow keys[] = {
 	{"node_state", AT_OBSERVE, KEY_PATH, NULL},
 	{"tasks", AT_OBSERVE, KEY_PATH, NULL},
 	{"users", AT_OBSERVE, KEY_PATH, NULL},
+	{"copies", AT_PLACEMENTS, KEY_PATH, NULL},
 	{"name", AT_TASK, KEY_TEXT, NULL},
 	{"schema", AT_TASK, KEY_FLAG, NULL},
 	{"undo", AT_TASK, KEY_UNDO, NULL}
@@ -415,6 +420,7 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 		case KEY_SPEC:
 		case KEY_OBSERVE:
 		case KEY_SCHEMA:
+		case KEY_PLACEMENTS:
 		case KEY_PHASES:
 		case KEY_PHASE:
 			if (!is_object(v))
@@ -423,7 +429,8 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 						 kind == KEY_PHASES ? AT_NODE :
 						 kind == KEY_PHASE || kind == KEY_UNDO ? AT_PHASE | AT_SPEC :
 						 kind == KEY_OBSERVE ? AT_OBSERVE | AT_SPEC :
-						 kind == KEY_SCHEMA ? AT_SCHEMA | AT_SPEC : AT_SPEC);
+						 kind == KEY_SCHEMA ? AT_SCHEMA | AT_SPEC :
+						 kind == KEY_PLACEMENTS ? AT_PLACEMENTS | AT_SPEC : AT_SPEC);
 			break;
 		case KEY_TASKS:
 			check_list_of(c, v, AT_TASK | AT_PHASE | AT_SPEC);
@@ -471,11 +478,15 @@ check_together(Check *c, JsonbContainer *object, int places)
 		/* W6: success is what was observed. */
 		if (acts && zdu_get(object, "until") == NULL && zdu_get(object, "probe") == NULL)
 			bad(c, "acts, but neither \"until\" nor \"probe\" says how its effect is seen");
+		if (acts && strcmp(c->place, "node.check") == 0)
+			bad(c, "acts; a check only looks: say \"only\": \"probe\"");
 		if (zdu_get(object, "force") != NULL && strstr(c->place, ".stop") == NULL)
 			bad(c, "has \"force\", which is for stop only");
 	}
 	if ((places & AT_OBSERVE) != 0 && (zdu_get(object, "version") == NULL || zdu_get(object, "active") == NULL))
 		bad(c, "needs both \"version\" and \"active\"");
+	if ((places & AT_PLACEMENTS) != 0 && zdu_get(object, "copies") == NULL)
+		bad(c, "has no \"copies\"");
 	if ((places & AT_SCHEMA) != 0 && zdu_get(object, "version") == NULL)
 		bad(c, "has no \"version\"");
 	if ((places & AT_GUARD) != 0 && zdu_get(object, "until") == NULL)

@@ -21,7 +21,8 @@ static const struct
 	const char *kind;
 	const char *path;
 }			standing[] = {
-	{"schema", "version"}
+	{"schema", "version"},
+	{"placements", "copies"}
 };
 
 static ZduQuery keep_watches = {

@@ -9,7 +9,7 @@
 #include "zdu.h"
 
 static const char *const phase_names[ZDU_PHASES] = {
-	"before", "isolate", "drain", "stop", "upgrade", "start", "verify", "integrate", "soak", "after", "undo"
+	"before", "check", "isolate", "drain", "stop", "upgrade", "start", "verify", "integrate", "soak", "after", "undo"
 };
 
 #define MOVING_COLUMNS \

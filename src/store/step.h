@@ -15,6 +15,7 @@
 typedef enum ZduPhase
 {
 	PHASE_BEFORE,
+	PHASE_CHECK,
 	PHASE_ISOLATE,
 	PHASE_DRAIN,
 	PHASE_STOP,
