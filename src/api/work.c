@@ -236,7 +236,7 @@ apply_reports(Exchange *x)
 			progress[k].log = m->log;
 		if (m->saw != NULL)
 			saw[k] = m->saw;
-		if (keeps_copies[k])
+		if (keeps_copies[k] && m->report.until == ANSWER_YES)
 			m->report.until = ANSWER_NO;
 		progress[k].outcome = zdu_stage_advance(&s->view, &m->report, f->listened);
 		s->view.stage = progress[k].outcome.stage;

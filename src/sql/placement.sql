@@ -154,7 +154,7 @@ JOIN zdu.cluster c ON c.cluster_id = n.cluster_id
 JOIN zdu.remaining_facts m ON m.node_id = n.node_id
 WHERE n.away AND (n.state = 'DRAINING' OR EXISTS (
 	SELECT FROM zdu.step s
-	WHERE s.cluster_id = n.cluster_id AND s.node_id = n.node_id AND s.phase = 'drain' AND s.state IN ('running', 'unknown')))
+	WHERE s.cluster_id = n.cluster_id AND s.node_id = n.node_id AND NOT s.settled AND s.phase = 'drain' AND s.state IN ('running', 'unknown')))
 ORDER BY c.name, n.name, m.resource;
 COMMENT ON VIEW zdu.remaining IS 'What must still leave the nodes that drain, row by row, by the policy''s min_availability: none: nothing; primaries: copies without which a write quorum would be lost; full: every copy (D9)';
 COMMENT ON COLUMN zdu.remaining.cluster IS 'the cluster';
