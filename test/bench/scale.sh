@@ -1,4 +1,4 @@
-# What grows with the nodes: the same with a hundred thousand of them, ten away at a time.
+# What grows with the nodes: the same with a hundred thousand of them, ten away at a time, under five budgets.
 
 cases()
 {
@@ -8,7 +8,7 @@ cases()
 
 prepare()
 {
-	driven nodes_100000 100000 10
+	driven nodes_100000 100000 10 true
 }
 
 # A decision: one step is reported, another one granted, nine more are in flight.

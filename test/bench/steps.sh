@@ -6,17 +6,17 @@ cases()
 	echo steps_1 least 0.3 queue
 }
 
-# A hundred in flight need a hundred nodes; each run takes new ones.
+# A hundred in flight need a hundred nodes; each run takes new ones.  As many calls as the queue gets.
 prepare()
 {
-	driven steps_100 5000 100
-	driven steps_1 1000 1
+	driven steps_100 8000 100
+	driven steps_1 1500 1
 }
 
 rate()
 {
 	batch=${1##*_}
-	per_second "$1" -D slots="$batch" -D reports='[]' -t "$((batch == 1 ? 250 : 40))" <<-'END' |
+	per_second "$1" -D slots="$batch" -D reports='[]' -t "$((batch == 1 ? 250 : 80))" <<-'END' |
 		SELECT coalesce(json_agg(json_build_object('token', token, 'verb', 'probe', 'state', 'done',
 			'evidence', '{"version": "1.1.0"}'::json)), '[]') AS reports
 		FROM zdu_work('w', 'w1', 'c', :reports, :slots, programs => '{look}') WHERE token IS NOT NULL \gset

@@ -4,7 +4,7 @@ beside=scale
 
 prepare()
 {
-	driven nodes_100 100 10
+	driven nodes_100 100 10 true
 }
 
 rate()
