@@ -23,7 +23,7 @@ static ZduQuery cancel_wishes = {
 };
 
 static ZduQuery steps_under_way = {
-	.text = "SELECT 1 FROM zdu.step WHERE cluster_id = $1 AND node_id = $2 AND state IN ('running', 'unknown') LIMIT 1",
+	.text = "SELECT 1 FROM zdu.step_state WHERE cluster_id = $1 AND node_id = $2 AND NOT settled AND state IN ('running', 'unknown') LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
