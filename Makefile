@@ -54,6 +54,7 @@ CORE_OBJS = \
 	src/core/version.o
 STORE_OBJS = \
 	src/store/args.o \
+	src/store/basis.o \
 	src/store/budget.o \
 	src/store/catalogue.o \
 	src/store/deployment.o \
@@ -65,7 +66,9 @@ STORE_OBJS = \
 	src/store/health.o \
 	src/store/instance.o \
 	src/store/node.o \
+	src/store/pace.o \
 	src/store/placement.o \
+	src/store/plan.o \
 	src/store/queue.o \
 	src/store/report.o \
 	src/store/row.o \
@@ -103,6 +106,8 @@ API_OBJS = \
 	src/api/operation.o \
 	src/api/outcome.o \
 	src/api/placement.o \
+	src/api/plan.o \
+	src/api/preflight.o \
 	src/api/privilege.o \
 	src/api/protect.o \
 	src/api/refuse.o \
@@ -133,6 +138,7 @@ SQL_PARTS = \
 	src/sql/gate.sql \
 	src/sql/freeze.sql \
 	src/sql/group.sql \
+	src/sql/plan.sql \
 	src/sql/views.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql

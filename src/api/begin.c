@@ -12,7 +12,6 @@
 #include "api/refuse.h"
 #include "catalog/pg_type.h"
 #include "core/plan.h"
-#include "core/version.h"
 #include "store/deployment.h"
 #include "store/event.h"
 #include "store/gate.h"
@@ -49,34 +48,28 @@ zdu_limit(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(zdu_limit_resolve(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1)));
 }
 
+/* Gives the nodes of a plan their turns; returns how many. */
+static int
+queue_plan(const ZduPlan *plan)
+{
+	int			n = plan->pack.nnodes;
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = plan->nodes[plan->turns[i]].id;
+	zdu_nodes_order(ids, n);
+	return n;
+}
+
 int
 zdu_begin_queue(ZduFacts *f, const char *target, const char *node_group)
 {
-	int			n;
-	ZduPlanNode *plan = zdu_nodes_to_order(f->cluster_id, &n);
-	int			nnodes;
-	ZduNode    *nodes = zdu_nodes_all(f->cluster_id, &nnodes);
-	ZduOrder	order = zdu_order_load(f->policy);
-	int64	   *ids = palloc(sizeof(int64) * (n + 1));
-	int			k = 0;
-
-	zdu_plan_order(plan, n, &order);
-	for (int i = 0; i < n; i++)
-	{
-		ZduNode    *node = zdu_node_find(nodes, nnodes, plan[i].id);
-
-		if (node_group != NULL && strcmp(plan[i].group, node_group) != 0)
-			continue;
-		if (node->version == NULL || zdu_version_compare(node->version, target) != 0)
-			ids[k++] = node->id;
-	}
-	zdu_nodes_order(ids, k);
-	return k;
+	return queue_plan(zdu_plan_make(f, &(ZduPlanWish) {.target = target, .node_group = node_group, .anew = true}));
 }
 
 /* Says what was begun, as a person would. */
 static void
-tell_begin(ZduFacts *f, const char *target)
+tell_begin(ZduFacts *f, const char *target, const ZduPlan *plan)
 {
 	ZduReader	r;
 	int			workers = 0;
@@ -87,7 +80,7 @@ tell_begin(ZduFacts *f, const char *target)
 		workers = zdu_read_int4(&r);
 	ereport(NOTICE,
 			(errmsg("%s %s -> %s: %s; %d worker%s listening", f->name, f->version,
-					target != NULL ? target : "?", zdu_expect_text(f), workers, workers == 1 ? "" : "s"),
+					target != NULL ? target : "?", zdu_expect_text(f, plan), workers, workers == 1 ? "" : "s"),
 			 workers == 0 && f->driven ? errhint("$ zdu_worker CONNINFO") : 0));
 }
 
@@ -113,11 +106,11 @@ insert(const ZduFacts *f, const ZduBegin *b, const char *reason)
 
 /* Makes what workers will find to do. */
 static void
-prepare_drive(ZduFacts *f, const ZduBegin *b)
+prepare_drive(ZduFacts *f, const ZduBegin *b, const ZduPlan *plan)
 {
 	char	   *error = NULL;
 
-	zdu_gates_pin(f, f->upgrade_id, zdu_begin_queue(f, b->target, b->wish->node_group), b->wish->canary);
+	zdu_gates_pin(f, f->upgrade_id, queue_plan(plan), b->wish->canary);
 	/* Only now is {version} the target. */
 	zdu_steps_insert(f, f->upgrade_id, zdu_runbook_cluster_steps(b->runbook, f, PHASE_BEFORE, &error), false);
 	if (error != NULL)
@@ -134,6 +127,7 @@ zdu_begin_upgrade(ZduCall *call, const ZduWish *wish, const char *reason)
 {
 	ZduFacts   *f = call->f;
 	ZduBegin	b;
+	ZduPlan    *plan;
 
 	zdu_instance_init();
 	b = zdu_check_begin(call, wish);
@@ -143,6 +137,8 @@ zdu_begin_upgrade(ZduCall *call, const ZduWish *wish, const char *reason)
 		return b.same_upgrade;
 
 	zdu_operations_expire(f);
+	/* Of the cluster as it is: from here on an upgrade is active. */
+	plan = zdu_plan_make(f, &(ZduPlanWish) {.target = b.target, .node_group = wish->node_group, .canary = wish->canary});
 	f->upgrade_id = insert(f, &b, reason);
 	f->driven = b.runbook != NULL;
 	zdu_run(&enter_mode, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(f->version), zdu_text(b.target)});
@@ -151,8 +147,8 @@ zdu_begin_upgrade(ZduCall *call, const ZduWish *wish, const char *reason)
 	if (wish->node_group != NULL)
 		zdu_deployment_begin(f, wish->node_group, wish->through);
 	if (f->driven)
-		prepare_drive(f, &b);
-	tell_begin(f, b.target);
+		prepare_drive(f, &b, plan);
+	tell_begin(f, b.target, plan);
 	return f->upgrade_id;
 }
 

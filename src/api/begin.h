@@ -14,7 +14,7 @@
  */
 extern int64 zdu_begin_upgrade(ZduCall *call, const ZduWish *wish, const char *reason);
 
-/* Puts all nodes (of the group, if one is named) that are not at the target into the policy's order; returns how many. */
+/* Puts all nodes (of the group, if one is named) that are not at the target into the order of a plan of their own; returns how many. */
 extern int	zdu_begin_queue(ZduFacts *f, const char *target, const char *node_group);
 
 #endif							/* ZDU_BEGIN_H */

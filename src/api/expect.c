@@ -4,92 +4,156 @@
  */
 #include "api/expect.h"
 
+#include <math.h>
+
+#include "api/plan.h"
 #include "catalog/pg_type.h"
-#include "core/plan.h"
-#include "store/document.h"
-#include "store/runbook.h"
+#include "store/pace.h"
 #include "utils/builtins.h"
+#include "zdu.h"
 
 PG_FUNCTION_INFO_V1(zdu_expected);
+PG_FUNCTION_INFO_V1(zdu_eta);
 
-/* The mean of the nodes that are done in this upgrade, or were in the last one. */
-static ZduQuery from_history = {
-	.text =
-	"SELECT avg(d.took)::double precision FROM ("
-	"  SELECT s.upgrade_id, extract(epoch FROM max(s.ended_at) - min(s.started_at)) AS took "
-	"  FROM (SELECT u.upgrade_id FROM zdu.upgrade u WHERE u.cluster_id = $1 ORDER BY u.upgrade_id DESC LIMIT 2) u "
-	"  JOIN zdu.step s ON s.upgrade_id = u.upgrade_id "
-	"  WHERE s.node_id IS NOT NULL AND s.direction = 'forward' "
-	"  GROUP BY s.upgrade_id, s.node_id HAVING bool_and(s.state IN ('succeeded', 'skipped'))) d "
-	"GROUP BY d.upgrade_id ORDER BY d.upgrade_id DESC LIMIT 1",
+/* Nodes that wait under each limit, the policy's own first; forward they lack the version, back they must return to it. */
+#define WAITING(counted) \
+	"WITH waiting AS (" counted "), " \
+	"own AS (SELECT e.budget_id, sum(w.n) AS total, coalesce(sum(w.n) FILTER (WHERE w.waits), 0) AS n FROM waiting w " \
+	"  CROSS JOIN LATERAL unnest(w.budgets) AS e(budget_id) GROUP BY e.budget_id) " \
+	"SELECT $4::text, coalesce(sum(w.n), 0)::integer, coalesce(sum(w.n) FILTER (WHERE w.waits), 0)::integer, 0, 0::double precision FROM waiting w " \
+	"UNION ALL SELECT b.max_unavailable, o.total::integer, o.n::integer, coalesce(b.max_begun, 0), " \
+	"  coalesce(extract(epoch FROM b.per_interval), 0)::double precision " \
+	"FROM own o JOIN zdu.budget b ON b.budget_id = o.budget_id"
+
+static ZduQuery waiting_nodes = {
+	.text = WAITING(
+	"SELECT k.budgets, k.n, NOT k.taken AND CASE WHEN $3 THEN k.version <> $2::zdu_version "
+	"    ELSE k.version IS DISTINCT FROM $2::zdu_version END AS waits "
+	"FROM zdu.node_count k WHERE k.cluster_id = $1 AND k.n > 0"),
+	.nargs = 4, .argtypes = {INT8OID, TEXTOID, BOOLOID, TEXTOID}
+};
+
+/* Of one group only: the counts know no groups. */
+static ZduQuery waiting_nodes_of_group = {
+	.text = WAITING(
+	"SELECT n.budgets, count(*) AS n, NOT n.taken AND n.turn IS NOT NULL AND $2::text IS NOT NULL AND $3 IS NOT NULL AS waits "
+	"FROM zdu.node n WHERE n.cluster_id = $1 GROUP BY n.budgets, 3"),
+	.nargs = 4, .argtypes = {INT8OID, TEXTOID, BOOLOID, TEXTOID}
+};
+
+static ZduQuery limited_to_group = {
+	.text = "SELECT 1 FROM zdu.upgrade WHERE upgrade_id = $1 AND node_group IS NOT NULL",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
-/* What the runbook expects of its phases; those that say nothing count nothing. */
-static ZduQuery from_runbook = {
-	.text =
-	"SELECT e.value #>> '{}' FROM zdu.runbook r, jsonb_path_query(r.document, '$.node.*.expect') AS e(value) "
-	"WHERE r.name = $1 AND r.revision = $2 AND r.shipped = $3",
-	.nargs = 3, .argtypes = {TEXTOID, INT4OID, BOOLOID}
+/* How long ago the last of those in flight was taken. */
+static ZduQuery youngest_taken = {
+	.text = "SELECT extract(epoch FROM $2 - max(begun_at))::double precision FROM zdu.node WHERE cluster_id = $1 AND away AND taken",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 
-/* Returns seconds for one node, negative: not known. */
-static double
-expected_seconds(const ZduFacts *f)
+static int
+rounds(int nodes, int at_once)
 {
-	ZduRunbook *rb;
-	ZduReader	r;
-	double		seconds;
+	return (nodes + at_once - 1) / at_once;
+}
 
-	zdu_run(&from_history, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	r = zdu_reader();
-	seconds = zdu_next_row(&r) ? zdu_read_float8(&r, -1) : -1;
-	if (seconds >= 0)
-		return seconds;
-	rb = zdu_runbook_load(f);
-	if (rb == NULL || zdu_run(&from_runbook, (ZduArg[]) {zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped)}) == 0)
-		return -1;
-	r = zdu_reader();
-	for (seconds = f->min_healthy_time; zdu_next_row(&r);)
-	{
-		char	   *text = zdu_read_text(&r);
-		double		phase;
-
-		if (zdu_duration_parse(text, strlen(text), &phase))
-			seconds += phase;
-	}
-	return seconds;
+/* ", about 15 min" */
+static const char *
+about(double seconds)
+{
+	if (seconds < 10)
+		return psprintf(", about %.0f s", seconds);
+	if (seconds < 90)
+		return psprintf(", about %.0f s", rint(seconds / 10) * 10);
+	if (seconds < 90 * 60)
+		return psprintf(", about %.0f min", seconds / 60);
+	return psprintf(", about %.0f h", seconds / 3600);
 }
 
 const char *
-zdu_expect_text(const ZduFacts *f)
+zdu_expect_text(const ZduFacts *f, const ZduPlan *plan)
 {
-	int			limit = zdu_limit_resolve(f->max_unavailable, f->total);
-	double		seconds = expected_seconds(f) * ((f->total + limit - 1) / limit);
-	char	   *text = psprintf("%d nodes, %d at a time", f->total, limit);
+	bool		known = f->runbook != NULL && plan->unknown == 0 && plan->pack.taken == plan->pack.nnodes;
 
-	if (f->runbook == NULL || seconds < 0)
-		return text;
-	if (seconds < 90)
-		return psprintf("%s, about %.0f s", text, seconds);
-	if (seconds < 90 * 60)
-		return psprintf("%s, about %.0f min", text, seconds / 60);
-	return psprintf("%s, about %.0f h", text, seconds / 3600);
+	return psprintf("%d nodes, %d at a time%s", plan->pack.nnodes, plan->at_once, known ? about(plan->pack.makespan) : "");
+}
+
+const char *
+zdu_expect_nodes(const ZduFacts *f, int nodes)
+{
+	double		pace = f->runbook != NULL ? zdu_pace(f) : -1;
+
+	return pace < 0 ? "" : about(rounds(nodes, zdu_limit_resolve(f->max_unavailable, f->total)) * pace);
+}
+
+/*
+ * Seconds that are left, negative: nobody knows.  Not a plan, which reads
+ * every node: the rounds, or the rate, that the fullest budget still needs,
+ * after what is in flight.
+ */
+static double
+seconds_left(const ZduFacts *f)
+{
+	bool		back = f->run == RUN_ROLLING_BACK;
+	bool		grouped = zdu_run(&limited_to_group, (ZduArg[]) {zdu_int8(f->upgrade_id)}) > 0;
+	double		pace = zdu_pace(f);
+	double		longest = 0;
+	double		in_flight;
+	ZduReader	r;
+
+	if (pace < 0)
+		return -1;
+	zdu_run(grouped ? &waiting_nodes_of_group : &waiting_nodes, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(back ? f->original : f->target), zdu_bool(back), zdu_text(f->max_unavailable)
+	});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *limit = zdu_read_text(&r);
+		int			total = zdu_read_int4(&r);
+		int			waiting = zdu_read_int4(&r);
+		int			max_begun = zdu_read_int4(&r);
+		double		interval = zdu_read_float8(&r, 0);
+
+		if (limit != NULL)
+			longest = Max(longest, rounds(waiting, zdu_limit_resolve(limit, total)) * pace);
+		if (max_begun > 0 && waiting > 0)
+			longest = Max(longest, (rounds(waiting, max_begun) - 1) * interval + pace);
+	}
+	zdu_run(&youngest_taken, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now())});
+	r = zdu_reader();
+	in_flight = zdu_next_row(&r) ? zdu_read_float8(&r, pace) : pace;
+	return longest + Max(pace - in_flight, 0);
 }
 
 Datum
 zdu_expected(PG_FUNCTION_ARGS)
 {
 	ZduCall		call;
-	Interval   *result = palloc0(sizeof(Interval));
 	double		seconds = -1;
 
 	zdu_call_look(&call, "zdu_expected", text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	if (call.f != NULL)
-		seconds = expected_seconds(call.f);
+		seconds = zdu_pace(call.f);
 	zdu_leave(&call.session);
 	if (seconds < 0)
 		PG_RETURN_NULL();
-	result->time = (TimeOffset) (seconds * USECS_PER_SEC);
-	PG_RETURN_INTERVAL_P(result);
+	return zdu_seconds(seconds);
+}
+
+Datum
+zdu_eta(PG_FUNCTION_ARGS)
+{
+	ZduCall		call;
+	double		seconds = -1;
+
+	zdu_call_look(&call, "zdu_eta", text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (call.f != NULL && call.f->driven && (call.f->run == RUN_RUNNING || call.f->run == RUN_ROLLING_BACK) && call.f->upgrade_id != 0)
+		seconds = seconds_left(call.f);
+	zdu_leave(&call.session);
+	/* With nothing left to take it waits for people, and they have no pace. */
+	if (seconds <= 0)
+		PG_RETURN_NULL();
+	return zdu_seconds((double) (int64) seconds);
 }

@@ -10,14 +10,9 @@
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "errcodes.h"
+#include "store/basis.h"
 #include "store/catalogue.h"
 #include "store/deployment.h"
-
-static ZduQuery newest_release = {
-	.text = "SELECT version::text FROM zdu.release WHERE product = $1 AND blocked IS NULL AND version > $2::zdu_version "
-	"ORDER BY version DESC LIMIT 1",
-	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
-};
 
 static ZduQuery outdated_node = {
 	.text = "SELECT name || ' is ' || state || coalesce(' at ' || version::text, '') FROM zdu.node "
@@ -135,7 +130,8 @@ check_original(ZduCall *call, ZduBegin *b)
 	if (f->version == NULL && f->versions_known == 1)
 		f->version = f->lowest_known;
 	if (f->version == NULL)
-		no(b, ERRCODE_ZDU_REFUSED, "L17", psprintf("its version is not known: the nodes run %d different versions", f->versions_known),
+		no(b, ERRCODE_ZDU_REFUSED, "L17", f->versions_known == 0 ? "its version is not known: no node was seen yet" :
+		   psprintf("its version is not known: the nodes run %d different versions", f->versions_known),
 		   psprintf("SELECT node, state, version FROM zdu.node_status WHERE cluster = '%s'", f->name));
 }
 
@@ -145,10 +141,7 @@ check_target(ZduCall *call, ZduBegin *b)
 	ZduFacts   *f = call->f;
 
 	if (b->target == NULL)
-	{
-		zdu_run(&newest_release, (ZduArg[]) {zdu_text(f->product), zdu_text(f->version)});
-		b->target = zdu_first_text();
-	}
+		b->target = zdu_catalogue_newest(f->product, f->version);
 	if (b->target == NULL && b->runbook != NULL)
 	{
 		no(b, ERRCODE_ZDU_REFUSED, "V2", psprintf("no target is given, and no release of %s above %s is known", f->product, f->version),
@@ -348,22 +341,68 @@ check_operations(ZduCall *call, ZduBegin *b)
 		no(b, ERRCODE_ZDU_REFUSED, "M2", running, psprintf("SELECT zdu_operation_end('%s', " INT64_FORMAT ") -- if it is over", call->f->name, token));
 }
 
-static const BeginCheck checks[] = {
-	check_adopted,
-	check_stable,
-	check_operations,
-	check_nodes,
-	check_arguments,
-	check_original,
-	check_target,
-	check_step,
-	check_together,
-	check_requires,
-	check_force,
-	check_person,
-	check_copies,
-	check_variables
+/* A plan that was agreed on must still be what would be done. */
+static void
+check_plan(ZduCall *call, ZduBegin *b)
+{
+	const ZduWish *w = b->wish;
+	ZduFacts   *f = call->f;
+	char	   *changed = w->plan == NULL ? NULL :
+		zdu_basis_changed(f, &(ZduPlanWish) {.target = b->target, .node_group = w->node_group, .canary = w->canary}, w->plan);
+
+	if (changed == NULL)
+		return;
+	no(b, ERRCODE_ZDU_REFUSED, "N14", psprintf("the plan no longer holds; changed since: %s", changed),
+	   psprintf("SELECT * FROM zdu_plan_summary('%s', %s)", f->name, b->target != NULL ? psprintf("'%s'", b->target) : "NULL"));
+}
+
+typedef struct CheckRow
+{
+	BeginCheck	check;
+	bool		by_version;		/* it means nothing as long as the cluster's version is not known */
+} CheckRow;
+
+static const CheckRow checks[] = {
+	{check_adopted, false},
+	{check_stable, false},
+	{check_operations, false},
+	{check_nodes, false},
+	{check_arguments, false},
+	{check_original, false},
+	{check_target, true},
+	{check_step, true},
+	{check_together, true},
+	{check_requires, true},
+	{check_force, false},
+	{check_person, false},
+	{check_copies, false},
+	{check_variables, false},
+	{check_plan, true}
 };
+
+/* Runs the checks; whatever refuses is kept in b->refusals. */
+static void
+run_checks(ZduCall *call, ZduBegin *b)
+{
+	for (int i = 0; i < lengthof(checks) && b->same_upgrade == 0; i++)
+	{
+		ZduRefusal *refusal;
+
+		if (checks[i].by_version && call->f->version == NULL)
+			continue;
+		checks[i].check(call, b);
+		if (b->refusal.rule == NULL)
+			continue;
+		refusal = palloc(sizeof(ZduRefusal));
+		*refusal = b->refusal;
+		b->refusals = lappend(b->refusals, refusal);
+		if (!b->wish->every)
+			return;
+		memset(&b->refusal, 0, sizeof(b->refusal));
+	}
+	if (b->refusals != NIL)
+		b->refusal = *(ZduRefusal *) linitial(b->refusals);
+}
 
 ZduBegin
 zdu_check_begin(ZduCall *call, const ZduWish *wish)
@@ -387,8 +426,7 @@ zdu_check_begin(ZduCall *call, const ZduWish *wish)
 		no(&b, ERRCODE_ZDU_REFUSED, "W1", "it has no runbook", psprintf("SELECT zdu_set_cluster('%s', runbook => 'haproxy-systemd-ssh')", f->name));
 		return b;
 	}
-	for (int i = 0; i < lengthof(checks) && b.refusal.rule == NULL && b.same_upgrade == 0; i++)
-		checks[i] (call, &b);
+	run_checks(call, &b);
 	if (b.refusal.rule == NULL && b.same_upgrade == 0 && strcmp(f->cancel, "never") == 0 && !wish->acknowledge)
 		no(&b, ERRCODE_ZDU_REFUSED, "L24", psprintf("policy \"%s\": begun is begun, it cannot be cancelled; see doc/rules.md", f->policy),
 		   psprintf("SELECT zdu_begin('%s', %s, acknowledge => true)", f->name, b.target != NULL ? psprintf("'%s'", b.target) : "NULL"));

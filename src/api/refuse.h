@@ -29,11 +29,13 @@ typedef struct ZduWish
 	const char *plan;			/* hash of the plan that was agreed on; NULL: any */
 	bool		acknowledge;
 	const char *kind;			/* driven, manual; NULL: by the runbook */
+	bool		every;			/* every refusal is wanted, not the first only */
 } ZduWish;
 
 typedef struct ZduBegin
 {
-	ZduRefusal	refusal;
+	ZduRefusal	refusal;		/* the first */
+	List	   *refusals;		/* ZduRefusal *, that one included */
 	const ZduWish *wish;
 	const char *target;			/* resolved; NULL: manual, not yet known */
 	ZduRunbook *runbook;		/* NULL: manual */
@@ -41,8 +43,9 @@ typedef struct ZduBegin
 } ZduBegin;
 
 /*
- * Checks everything that zdu_begin asks for; the first thing that is wrong is
- * the refusal.  Sets call->f->version where only the nodes told it.
+ * Checks everything that zdu_begin asks for, up to the first thing that is
+ * wrong unless every one is wanted.  Sets call->f->version where only the nodes
+ * told it.
  */
 extern ZduBegin zdu_check_begin(ZduCall *call, const ZduWish *wish);
 

@@ -6,7 +6,10 @@
  */
 #include "api/api.h"
 
+#include "access/xlog.h"
 #include "api/expect.h"
+#include "api/plan.h"
+#include "api/preflight.h"
 #include "api/refuse.h"
 #include "api/take.h"
 #include "catalog/pg_type.h"
@@ -372,10 +375,10 @@ why_act(Answer *a, const ZduCall *call, const char *only)
 	{
 		for (int i = 0; i < nfailed; i++)
 			if (failed[i].node != NULL && (only == NULL || strcmp(only, failed[i].node) == 0))
-				put(a, "act", NULL, psprintf("give up %s", failed[i].node), psprintf("back to %s, the others go on", f->original), NULL, NULL,
+				put(a, "act", NULL, psprintf("give up %s", failed[i].node), psprintf("back to %s, the others go on%s", f->original, zdu_expect_nodes(f, 1)), NULL, NULL,
 					psprintf("SELECT zdu_rollback('%s', node => '%s')", f->name, failed[i].node));
 		if (only == NULL)
-			put(a, "act", NULL, "give up all", psprintf("%d nodes back to %s", f->counts.upgraded + nfailed, f->original), NULL, NULL,
+			put(a, "act", NULL, "give up all", psprintf("%d nodes back to %s%s", f->counts.upgraded + nfailed, f->original, zdu_expect_nodes(f, f->counts.upgraded + nfailed)), NULL, NULL,
 				psprintf("SELECT zdu_rollback('%s')", f->name));
 	}
 	zdu_run(&given_up_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
@@ -424,26 +427,54 @@ why_beside(Answer *a, const ZduFacts *f)
 	}
 }
 
-/* May an upgrade begin?  What would be refused, without doing it. */
+/* May an upgrade begin?  All that would be refused, and what would be in its way, without doing it. */
 static void
 why_begin(Answer *a, ZduCall *call, const char *target)
 {
 	ZduFacts   *f = call->f;
-	ZduWish		wish = {.target = target, .acknowledge = true};
+	ZduWish		wish = {.target = target, .acknowledge = true, .every = true};
 	ZduBegin	b = zdu_check_begin(call, &wish);
+	ZduPlan    *plan;
+	ListCell   *cell;
 
-	if (b.refusal.rule != NULL)
-		put(a, "no", b.refusal.rule, "may begin", b.refusal.observed, b.refusal.allowed, NULL, b.refusal.hint);
-	else if (a->rsinfo != NULL)
+	if (b.refusal.rule != NULL && b.refusals == NIL)
+		b.refusals = list_make1(&b.refusal);
+	foreach(cell, b.refusals)
+	{
+		const ZduRefusal *r = lfirst(cell);
+
+		put(a, "no", r->rule, "may begin", r->observed, r->allowed, NULL, r->hint);
+	}
+	if (f->total == 0)
+		return;
+	plan = zdu_plan_make(f, &(ZduPlanWish) {.target = b.target});
+	foreach(cell, zdu_preflight(f, plan))
+	{
+		const ZduRefusal *r = lfirst(cell);
+
+		put(a, "no", r->rule, "in its way", r->observed, r->allowed, NULL, r->hint);
+	}
+	if (b.refusals == NIL && a->rsinfo != NULL)
 	{
 		const char *row[] = {
-			"yes", NULL, "may begin",
-			psprintf("%s -> %s: %s", f->version, b.target, zdu_expect_text(f)),
-			NULL, NULL, psprintf("SELECT zdu_begin('%s', '%s')", f->name, b.target)
+			"yes", NULL, "may begin", psprintf("%s -> %s: %s", f->version, b.target, zdu_expect_text(f, plan)), NULL, NULL,
+			psprintf("SELECT zdu_begin('%s', '%s')", f->name, b.target)
 		};
 
 		zdu_put_row(a->rsinfo, row);
 	}
+}
+
+/* What a standby says is as old as what it has replayed. */
+static void
+why_standby(Answer *a, const ZduFacts *f)
+{
+	TimestampTz as_of = zdu_as_of();
+
+	if (as_of != 0)
+		put(a, "info", NULL, "standby", "this server only follows", NULL, timestamptz_to_str(as_of), "connect to the primary to change anything");
+	else if (RecoveryInProgress())
+		put(a, "info", NULL, "standby", "this server only follows, and has replayed nothing yet", NULL, NULL, "connect to the primary to change anything");
 }
 
 static void
@@ -456,6 +487,7 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 		(void) zdu_node_known(f, node);
 	/* What the next exchange finds open is open. */
 	zdu_gate_look_on(f);
+	why_standby(a, f);
 	if (f->upgrade_id != 0 || target != NULL)
 		why_workers(a, f, rb);
 	if (target != NULL)

@@ -11,6 +11,7 @@
 typedef struct Places
 {
 	int			limit;
+	bool		all;			/* who is away already holds a place until it is done */
 	int			nodes;			/* of the wave, that take a place */
 	int			begins;			/* of the wave, all of them */
 	int			rounds_left;	/* whose shortest are not yet added */
@@ -55,18 +56,22 @@ set_limits(Bound *b)
 	const ZduPack *p = b->p;
 
 	for (int i = 0; i < p->nbudgets; i++)
+	{
 		b->budgets[i].limit = p->budgets[i].limit < 0 ? p->nnodes : p->budgets[i].limit - p->budgets[i].used;
+		b->budgets[i].all = p->budgets[i].limit >= 0 && p->budgets[i].used <= p->budgets[i].limit;
+	}
 	for (int i = 0; i < p->nresources; i++)
+	{
 		b->resources[i].limit = p->resources[i].active - p->resources[i].minimum;
+		b->resources[i].all = p->resources[i].active >= p->resources[i].minimum;
+	}
 	for (int i = 0; i < p->nnodes; i++)
 	{
 		const ZduPackNode *node = &p->nodes[i];
 
-		if (!node->down)
-			continue;
-		for (int k = 0; k < node->nbudgets; k++)
+		for (int k = 0; k < node->nbudgets && node->down; k++)
 			b->budgets[node->budgets[k]].limit++;
-		for (int k = 0; k < node->nresources; k++)
+		for (int k = 0; k < node->nresources && node->gone; k++)
 			b->resources[node->resources[k]].limit++;
 	}
 	/* A resource that has lost its quorum loses nothing more. */
@@ -79,24 +84,24 @@ static void
 forget(Places *places, int n)
 {
 	for (int i = 0; i < n; i++)
-		places[i] = (Places) {.limit = places[i].limit};
+		places[i] = (Places) {.limit = places[i].limit, .all = places[i].all};
 }
 
 static void
-count(Places *places, const ZduPackNode *node)
+count(Places *places, const ZduPackNode *node, bool costs)
 {
 	if (places->begins++ == 0)
 		places->shortest = node->duration;
-	if (node->down)
+	if (!costs && !places->all)
 		return;
 	places->nodes++;
 	places->area += node->duration;
 }
 
 static void
-add_round(Places *places, const ZduPackNode *node)
+add_round(Places *places, const ZduPackNode *node, bool costs)
 {
-	if (node->down || places->rounds_left <= 0)
+	if ((!costs && !places->all) || places->rounds_left <= 0)
 		return;
 	places->rounds_left--;
 	places->rounds += node->duration;
@@ -141,9 +146,9 @@ bound_wave(Bound *b, int from, int to)
 
 		bound = larger(bound, node->duration);
 		for (int k = 0; k < node->nbudgets; k++)
-			count(&b->budgets[node->budgets[k]], node);
+			count(&b->budgets[node->budgets[k]], node, !node->down);
 		for (int k = 0; k < node->nresources; k++)
-			count(&b->resources[node->resources[k]], node);
+			count(&b->resources[node->resources[k]], node, !node->gone);
 	}
 	for (int i = 0; i < p->nbudgets; i++)
 		set_rounds(b, &b->budgets[i]);
@@ -154,9 +159,9 @@ bound_wave(Bound *b, int from, int to)
 		const ZduPackNode *node = &p->nodes[b->sorted[i]];
 
 		for (int k = 0; k < node->nbudgets; k++)
-			add_round(&b->budgets[node->budgets[k]], node);
+			add_round(&b->budgets[node->budgets[k]], node, !node->down);
 		for (int k = 0; k < node->nresources; k++)
-			add_round(&b->resources[node->resources[k]], node);
+			add_round(&b->resources[node->resources[k]], node, !node->gone);
 	}
 	for (int i = 0; i < p->nresources; i++)
 		bound = larger(bound, bound_of(&b->resources[i]));

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/place.h"
+
 ZduAvailability
 zdu_availability_of(const char *name)
 {
@@ -36,7 +38,7 @@ zdu_copies_leaving(ZduAvailability level, const ZduResource *r)
 	/* Under `full` no copy may be missing for a moment: each moves before its node leaves. */
 	if (level == AVAILABILITY_FULL)
 		return LEAVING_MUST_MOVE;
-	if (level == AVAILABILITY_NONE || r->present - 1 >= quorum || r->present < quorum)
+	if (level == AVAILABILITY_NONE || zdu_keeps_copies(r->present, quorum))
 		return LEAVING_HARMLESS;
 	return r->active - 1 >= quorum ? LEAVING_MUST_WAIT : LEAVING_MUST_MOVE;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/place.h"
 #include "core/version.h"
 
 #define lengthof_table(t) ((int) (sizeof(t) / sizeof((t)[0])))
@@ -285,7 +286,7 @@ budget(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 
 	for (int i = 0; (b = nth_budget(f, c, i)) != NULL; i++)
 	{
-		bool		yes = !costs || zdu_budget_room(b) >= 1;
+		bool		yes = zdu_has_place(zdu_budget_limit(b), b->unavailable, costs);
 
 		/* Of those that have a place the first one is told. */
 		if (i > 0 && yes)

@@ -206,7 +206,7 @@ park_node(Planner *pl, Waiting *w, int resource)
 static int
 hurt(const Planner *pl, const ZduPackNode *node)
 {
-	if (!node->down)
+	if (!node->gone)
 		for (int i = 0; i < node->nresources; i++)
 		{
 			const Resource *r = &pl->resources[node->resources[i]];
@@ -232,20 +232,29 @@ closed_gate(Planner *pl, const Signature *s)
 	return NULL;
 }
 
+/* Returns the node whose place is taken next, negative: nobody's who was there before. */
+static int
+freed_by(const Budget *b)
+{
+	return b->nretaken < b->nfreed ? b->freed[b->nretaken % b->freed_ring] : -1;
+}
+
 /* Notes what the node had waited for, and who let it go. */
 static void
 note_wait(Planner *pl, ZduPackNode *node, const Signature *s)
 {
+	const Resource *r = node->wait == WAIT_COPIES ? &pl->resources[node->which] : NULL;
+
 	if (pl->now <= 0)
 		node->wait = WAIT_NOTHING;
-	else if (node->wait == WAIT_NOTHING)
+	else if (r == NULL || r->freed_by < 0 || pl->p->nodes[r->freed_by].end < pl->now)
 	{
-		/* It became the first of its signature only now. */
+		/* Whatever it waited for itself, its signature had to wait longer. */
 		node->wait = s->wait;
 		node->which = s->which;
 	}
 	if (node->wait == WAIT_BUDGET)
-		node->after = pl->budgets[node->which].freed_by;
+		node->after = freed_by(&pl->budgets[node->which]);
 	else if (node->wait == WAIT_COPIES)
 		node->after = pl->resources[node->which].freed_by;
 	else if (node->wait == WAIT_WAVE)
@@ -268,16 +277,19 @@ take(Planner *pl, Waiting *w)
 		Budget	   *b = &pl->budgets[s->budgets[i]];
 
 		if (!node->down)
+		{
 			b->used++;
+			b->nretaken += freed_by(b) >= 0;
+		}
 		b->load -= node->duration;
 		b->left--;
 		if (b->given.max_begun > 0)
 			b->begun[b->nbegun++ % b->ring] = pl->now;
 	}
+	for (int i = 0; i < node->nresources && !node->gone; i++)
+		pl->resources[node->resources[i]].active--;
 	if (!node->down)
 	{
-		for (int i = 0; i < node->nresources; i++)
-			pl->resources[node->resources[i]].active--;
 		pl->serving--;
 		if (pl->serving < pl->p->lowest)
 			pl->p->lowest = pl->serving;
@@ -380,7 +392,9 @@ finish(Planner *pl, Waiting *w)
 		if (node->fails)
 			continue;
 		b->used--;
-		b->freed_by = index;
+		/* Of an overdrawn budget nobody gets the place. */
+		if (b->given.limit >= 0 && b->used < b->given.limit)
+			b->freed[b->nfreed++ % b->freed_ring] = index;
 		wake(pl, &b->places);
 	}
 	if (node->fails)

@@ -52,6 +52,7 @@ typedef struct ZduPackNode
 	int			wave;			/* from 0 */
 	bool		down;			/* unavailable already: taking it costs nothing (D12) */
 	bool		unheard;		/* but it may serve after all: it needs a free place besides */
+	bool		gone;			/* its copies cannot be read or written already */
 	bool		fails;			/* never comes back */
 	double		duration;		/* from being taken until it counts as available again */
 	const int  *budgets;		/* which count it */

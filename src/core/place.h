@@ -19,18 +19,11 @@ zdu_has_place(int limit, int unavailable, int wanted)
 	return wanted == 0 || limit < 0 || unavailable + wanted <= limit;
 }
 
-/* Returns how many of so many copies a write needs (D4): 1 of 1, 1 of 2, 2 of 3, 3 of 4, 3 of 5. */
-static inline int
-zdu_quorum(int copies)
-{
-	return copies <= 2 ? 1 : copies / 2 + 1;
-}
-
-/* Returns whether one active copy may leave: what is lost already cannot be lost by that (D4). */
+/* Returns whether one of the copies that are there may leave: a quorum that is lost already cannot be lost by that (D4). */
 static inline bool
-zdu_keeps_copies(int active, int minimum)
+zdu_keeps_copies(int present, int quorum)
 {
-	return active != minimum;
+	return present != quorum;
 }
 
 #endif							/* ZDU_PLACE_H */

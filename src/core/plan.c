@@ -118,12 +118,10 @@ compare_key(ZduOrderKey key, const ZduPlanNode *a, const ZduPlanNode *b)
 	return compare_natural(a->name, b->name);
 }
 
+/* Compares by what the policy's list says, and by nothing else. */
 static int
-compare_nodes(const void *pa, const void *pb)
+compare_keys(const ZduPlanNode *a, const ZduPlanNode *b)
 {
-	const ZduPlanNode *a = pa;
-	const ZduPlanNode *b = pb;
-
 	if (a->last != b->last)
 		return a->last - b->last;
 	for (int i = 0; i < sort_order->nkeys; i++)
@@ -133,7 +131,17 @@ compare_nodes(const void *pa, const void *pb)
 		if (c != 0)
 			return c;
 	}
-	return compare_natural(a->name, b->name);
+	return 0;
+}
+
+static int
+compare_nodes(const void *pa, const void *pb)
+{
+	const ZduPlanNode *a = pa;
+	const ZduPlanNode *b = pb;
+	int			c = compare_keys(a, b);
+
+	return c != 0 ? c : compare_natural(a->name, b->name);
 }
 
 void
@@ -141,7 +149,20 @@ zdu_plan_order(ZduPlanNode *nodes, int n, const ZduOrder *order)
 {
 	sort_order = order;
 	qsort(nodes, (size_t) n, sizeof(ZduPlanNode), compare_nodes);
+	for (int i = 0; i < n; i++)
+		nodes[i].rank = i == 0 ? 0 : nodes[i - 1].rank + (compare_keys(&nodes[i - 1], &nodes[i]) != 0);
 	sort_order = NULL;
+}
+
+bool
+zdu_plan_differs(const ZduPlanNode *a, const ZduPlanNode *b, const ZduOrder *order)
+{
+	bool		differs;
+
+	sort_order = order;
+	differs = compare_keys(a, b) != 0;
+	sort_order = NULL;
+	return differs;
 }
 
 int

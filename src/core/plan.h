@@ -29,6 +29,7 @@ typedef struct ZduPlanNode
 	const char *zone;			/* NULL: none */
 	int			busy;			/* users and tasks; negative: not known */
 	bool		last;			/* after all others, such as healthy new nodes in a rollback (L23) */
+	int			rank;			/* found: equal where the keys leave the order open */
 } ZduPlanNode;
 
 typedef struct ZduOrder
@@ -40,8 +41,11 @@ typedef struct ZduOrder
 /* Returns the key of that name, or ORDER_KEYS when there is none. */
 extern ZduOrderKey zdu_order_key_of(const char *name);
 
-/* Sorts nodes; where all keys are equal, by name (natural: app2 before app10). */
+/* Sorts nodes and ranks them; where all keys are equal, by name (natural: app2 before app10). */
 extern void zdu_plan_order(ZduPlanNode *nodes, int n, const ZduOrder *order);
+
+/* Returns whether the keys put one before the other. */
+extern bool zdu_plan_differs(const ZduPlanNode *a, const ZduPlanNode *b, const ZduOrder *order);
 
 /*
  * Returns how many of total nodes may be unavailable at once (D10): "3" or

@@ -28,7 +28,10 @@ typedef struct Budget
 	int			limit;			/* places that it can ever have, for weighing */
 	double		load;			/* seconds of nodes not yet taken */
 	int			left;			/* how many these are */
-	int			freed_by;		/* node that left it last; negative: none yet */
+	int		   *freed;			/* nodes whose places were not taken anew yet, in a ring */
+	int			freed_ring;
+	int			nfreed;
+	int			nretaken;
 	Gate		places;
 	Gate		begins;
 	double	   *begun;			/* when the last max_begun were, in a ring */
@@ -51,7 +54,7 @@ typedef struct Resource
 {
 	int			active;
 	int			minimum;
-	int			freed_by;
+	int			freed_by;		/* node that came back last; negative: none did */
 	Queue	   *queues;
 } Resource;
 

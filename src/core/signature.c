@@ -151,7 +151,8 @@ zdu_plan_budgets(Planner *pl)
 
 		b->given = p->budgets[i];
 		b->used = b->limit = b->given.used;
-		b->freed_by = -1;
+		b->freed_ring = b->given.limit < 0 ? 1 : b->given.limit < p->nnodes ? b->given.limit + 1 : p->nnodes + 1;
+		b->freed = zdu_plan_alloc(pl, (size_t) b->freed_ring, sizeof(int));
 		b->places.budget = b->begins.budget = i;
 		b->begins.rate = true;
 		if (b->given.max_begun <= 0)

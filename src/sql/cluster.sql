@@ -48,6 +48,8 @@ CREATE TABLE zdu.cluster
 	work_waits boolean NOT NULL DEFAULT false,
 	features text[] NOT NULL DEFAULT '{}',
 	leader text,
+	pace double precision,
+	paced integer NOT NULL DEFAULT 0,
 	CONSTRAINT cluster_pkey PRIMARY KEY (cluster_id),
 	CONSTRAINT cluster_name_key UNIQUE (name),
 	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
@@ -76,6 +78,8 @@ COMMENT ON COLUMN zdu.cluster.beats_sweep_at IS 'from when on a heartbeat adds t
 COMMENT ON COLUMN zdu.cluster.work_waits IS 'a step could be granted to a worker with free slots';
 COMMENT ON COLUMN zdu.cluster.features IS 'the features that are on, by name (S4); all of them stand in zdu.feature';
 COMMENT ON COLUMN zdu.cluster.leader IS 'in upgrade mode the node that zdu_may_run allows; NULL: none is fit, or no upgrade (M7)';
+COMMENT ON COLUMN zdu.cluster.pace IS 'seconds that a node took lately, from being taken to being done: a moving mean; NULL: none was done yet';
+COMMENT ON COLUMN zdu.cluster.paced IS 'how many nodes are in it, at most 20';
 
 CREATE TABLE zdu.node_group
 (
@@ -114,6 +118,8 @@ CREATE TABLE zdu.node
 	since timestamptz NOT NULL DEFAULT clock_timestamp(),
 	since_listened double precision NOT NULL DEFAULT 0,
 	turn integer,
+	begun_at timestamptz,
+	took double precision,
 	heading text,
 	place integer,
 	away boolean NOT NULL GENERATED ALWAYS AS (state <> 'ACTIVE' OR NOT in_rotation OR NOT attached OR taken) STORED,
@@ -166,6 +172,8 @@ COMMENT ON COLUMN zdu.node.turn IS 'place in the order of the running upgrade; N
 COMMENT ON COLUMN zdu.node.away IS 'not serving, or taken';
 COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forward to the target, back to the original; back without a turn: given up, it stays behind until zdu_retry';
 COMMENT ON COLUMN zdu.node.place IS 'place in the order that the upgrade began with, by which gates count; kept until it ends; 2147483647: turned up later';
+COMMENT ON COLUMN zdu.node.begun_at IS 'when it was last taken';
+COMMENT ON COLUMN zdu.node.took IS 'seconds from then until it was done, the last time that went without a second attempt; NULL: never';
 COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows whose selector means it, in order';
 
 CREATE TABLE zdu.node_heard

@@ -12,7 +12,15 @@ CREATE FUNCTION zdu_expected(
 RETURNS interval
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'zdu_expected';
-COMMENT ON FUNCTION zdu_expected(text) IS 'How long one node of a cluster takes: the mean of those done last, else what the runbook expects of its phases; NULL: neither is known.';
+COMMENT ON FUNCTION zdu_expected(text) IS 'How long one node of a cluster takes, from being taken to being done: the mean of the last ones (zdu.cluster.pace), else what the runbook expects of its phases; NULL: neither is known.';
+
+CREATE FUNCTION zdu_eta(
+	cluster text
+)
+RETURNS interval
+LANGUAGE C STABLE STRICT
+AS 'MODULE_PATHNAME', 'zdu_eta';
+COMMENT ON FUNCTION zdu_eta(text) IS 'How long the upgrade of a cluster will still take, for zdu.status: the rounds (or the rate) that the fullest budget still needs, at zdu_expected each, after what is in flight. It reads counts, not nodes; zdu_plan is exact. NULL: nobody knows, it does not run, or nothing is left but what people do.';
 
 CREATE FUNCTION zdu_limit(
 	max_unavailable text,

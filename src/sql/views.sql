@@ -108,9 +108,8 @@ SELECT
 	END AS display
 FROM zdu.cluster_facts f
 LEFT JOIN LATERAL (
-	-- Nodes still to come, in rounds of as many as may be away at once.
-	SELECT date_trunc('second', ceil((f.total - f.done)::numeric / zdu_limit(f.max_unavailable, f.total)) * zdu_expected(f.name)) AS eta
-	WHERE f.run = 'running' AND f.kind = 'driven' AND f.total > f.done
+	SELECT zdu_eta(f.name) AS eta
+	WHERE f.run IN ('running', 'rolling_back') AND f.kind = 'driven'
 ) e ON true
 ORDER BY f.run IS DISTINCT FROM 'held', f.run IS NULL, f.name;
 COMMENT ON VIEW zdu.status IS 'How the clusters are, held ones first: state, run, versions, done and serving of all nodes, eta (NULL: no history yet), what it waits for';
@@ -121,7 +120,7 @@ COMMENT ON COLUMN zdu.status.original IS 'version at begin';
 COMMENT ON COLUMN zdu.status.target IS 'version it goes to';
 COMMENT ON COLUMN zdu.status.done IS 'nodes at the target and soaked, of all';
 COMMENT ON COLUMN zdu.status.serving IS 'nodes ACTIVE and in rotation, of all';
-COMMENT ON COLUMN zdu.status.eta IS 'time left, by zdu_expected; NULL: not known';
+COMMENT ON COLUMN zdu.status.eta IS 'time left, by zdu_eta; NULL: not known';
 COMMENT ON COLUMN zdu.status.waits_for IS 'what it waits for, or why it is held';
 COMMENT ON COLUMN zdu.status.display IS 'the state in one line (L21)';
 

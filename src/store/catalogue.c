@@ -28,6 +28,19 @@ static ZduQuery required_versions = {
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
 };
 
+static ZduQuery newest_release = {
+	.text = "SELECT version::text FROM zdu.release WHERE product = $1 AND blocked IS NULL AND version > $2::zdu_version "
+	"ORDER BY version DESC LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
+char *
+zdu_catalogue_newest(const char *product, const char *above)
+{
+	zdu_run(&newest_release, (ZduArg[]) {zdu_text(product), zdu_text(above)});
+	return zdu_first_text();
+}
+
 ZduCatalogue *
 zdu_catalogue_load(const char *product)
 {

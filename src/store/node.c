@@ -47,6 +47,9 @@ static ZduQuery store_nodes = {
 	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
 	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
 	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END, "
+	"  begun_at = CASE WHEN g.taken AND NOT n.taken THEN $14 ELSE n.begun_at END, "
+	"  took = CASE WHEN g.arrived AND n.taken AND NOT EXISTS (SELECT FROM zdu.step s WHERE s.node_id = n.node_id AND s.attempt > 1 "
+	"    AND s.started_at >= n.begun_at) THEN coalesce(extract(epoch FROM $14 - n.begun_at), n.took) ELSE n.took END, "
 	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
 	"  FROM given g WHERE n.node_id = g.node_id "
 	"  RETURNING " ZDU_COUNTED("n.") "), "
@@ -55,6 +58,16 @@ static ZduQuery store_nodes = {
 	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
 		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
 	BOOLARRAYOID, BOOLARRAYOID}
+};
+
+/* The mean moves with about the last twenty. */
+static ZduQuery store_pace = {
+	.text =
+	"UPDATE zdu.cluster c SET pace = (coalesce(c.pace, 0) * (t.n - t.k) + t.took) / t.n, paced = least(c.paced + t.k, 20) "
+	"FROM (SELECT a.k, a.took, greatest(a.k, least(o.paced + a.k, 20)) AS n FROM zdu.cluster o CROSS JOIN "
+	"  (SELECT count(took)::integer AS k, sum(took) AS took FROM zdu.node WHERE node_id = ANY ($2)) a WHERE o.cluster_id = $1) t "
+	"WHERE c.cluster_id = $1 AND t.k > 0",
+	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
 };
 
 static ZduQuery insert_node = {
@@ -339,8 +352,15 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
 		zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool_array(flags + 8 * k, k), zdu_bool_array(flags + 9 * k, k)
 	});
+	n = 0;
 	for (int i = 0; i < k; i++)
+	{
+		if (changed[i]->arrived)
+			ids[n++] = changed[i]->id;
 		changed[i]->changed = changed[i]->moved = changed[i]->finished = changed[i]->arrived = false;
+	}
+	if (n > 0)
+		zdu_run(&store_pace, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
 }
 
 ZduNode *

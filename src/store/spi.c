@@ -59,6 +59,9 @@ zdu_enter(ZduSession *session)
 	/* Times go through text: other styles name time zones by words that mean several. */
 	if (DateStyle != USE_ISO_DATES)
 		(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* So do intervals, and what they are is hashed. */
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 void

@@ -54,7 +54,7 @@ grown_world(const Cluster *c, int nnodes)
 	for (int b = 0; b < w.p.nbudgets; b++)
 		w.budgets[b].limit = (w.budgets[b].limit + 1) * c->share / 100 + 1;
 	for (int r = 0; r < nresources; r++)
-		w.resources[r].minimum = c->full || c->everywhere ? w.resources[r].active - 1 : zdu_quorum(w.resources[r].active);
+		w.resources[r].minimum = c->full || c->everywhere ? w.resources[r].active - 1 : zdu_copies_quorum(w.resources[r].active);
 	return w;
 }
 

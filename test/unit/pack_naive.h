@@ -74,12 +74,12 @@ copies_allow(const Moment *m, const ZduPackNode *node, int r)
 
 		if (!has(other->resources, other->nresources, r))
 			continue;
-		if (!other->down && is_away(m, i))
+		if (!other->gone && is_away(m, i))
 			active--;
-		if (other->down && is_over(m, i))
+		if (other->gone && is_over(m, i))
 			active++;
 	}
-	return node->down || active < m->p->resources[r].minimum || active - 1 >= m->p->resources[r].minimum;
+	return node->gone || active < m->p->resources[r].minimum || active - 1 >= m->p->resources[r].minimum;
 }
 
 /* When the wave opens, NEVER: not yet known. */

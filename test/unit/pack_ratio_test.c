@@ -58,7 +58,7 @@ zoned_world(const Shape *s)
 		w.budgets[b].limit = w.budgets[b].limit < 1 ? 1 : w.budgets[b].limit;
 	}
 	for (int r = 0; r < w.p.nresources; r++)
-		w.resources[r].minimum = zdu_quorum(w.resources[r].active);
+		w.resources[r].minimum = zdu_copies_quorum(w.resources[r].active);
 	return w;
 }
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/copies.h"
 #include "core/pack.h"
-#include "core/place.h"
 
 /* What a world is allocated from: gone as a whole when the next one is made. */
 typedef struct Chunk

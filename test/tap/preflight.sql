@@ -1,0 +1,51 @@
+-- Before begin zdu_why lists everything that would refuse or be in the way, a line each with what helps.
+
+BEGIN;
+\ir sim.psql
+SELECT plan(13);
+
+CREATE FUNCTION pg_temp.preflight(c text, v text) RETURNS text LANGUAGE sql AS
+$$ SELECT string_agg(concat_ws(' ', w.verdict, w.rule, w.subject), '|' ORDER BY w.ord) FROM
+   (SELECT *, row_number() OVER () AS ord FROM zdu_why(c, target => v)) w $$;
+
+SELECT sim.make('shop', 3);
+SELECT is(pg_temp.preflight('shop', '1.1.0'), 'yes may begin', 'L22: where nothing is wrong there is one line');
+SELECT is((SELECT concat_ws(' ', observed, hint) FROM zdu_why('shop', target => '1.1.0')), $$1.0.0 -> 1.1.0: 3 nodes, 1 at a time SELECT zdu_begin('shop', '1.1.0')$$,
+          'L22: it says what would be done and how to begin; of time nothing is known, so nothing is said');
+
+-- A blocked release, two minors on, a missing variable, a node in ERROR.
+SELECT zdu_set_release('shop', '1.3.0', 'eats carts');
+SELECT zdu_set_runbook('shop', sim.runbook() || '{"requires": ["color"]}');
+SELECT zdu_force_state('shop', 'app2', 'ERROR', 'test');
+SELECT is(pg_temp.preflight('shop', '1.3.0'), 'no L2 may begin|no V6 may begin|no W1 may begin', 'L22: every refusal is told, not the first one only');
+SELECT is((SELECT count(*)::int FROM zdu_why('shop', target => '1.3.0') WHERE hint LIKE 'SELECT %'), 3, 'L22: each with the next command');
+SELECT is(sim.refused($$SELECT zdu_begin('shop', '1.3.0')$$), 'ZD001 L2', 'L22: zdu_begin refuses with the first of them');
+SELECT is(pg_temp.preflight('shop', '1.2.0'), 'no L2 may begin|no V2 may begin|no W1 may begin', 'V2: steps are judged even while something else is wrong');
+SELECT is(sim.refused($$SELECT * FROM zdu_why('shop', target => '1..2')$$), '22P02 V1', 'V1: what is no version cannot be asked about');
+
+-- Nobody listens; a program is missing.
+SELECT sim.make('idle', 3);
+SELECT sim.tick(100);
+SELECT ok(pg_temp.preflight('idle', '1.1.0') LIKE 'no W4 worker|%', 'W4: no worker listens: that comes first');
+SELECT sim.ask('idle'), sim.ask('idle');
+SELECT zdu_set_runbook('idle', jsonb_set(sim.runbook(), '{node,stop,exec}', '"no-such-program"'));
+SELECT is(pg_temp.preflight('idle', '1.1.0'), 'no W4 programs|yes may begin', 'W4: a program that no worker has is named before it is missed');
+
+-- A node that nobody sees any more, though it is not down.
+SELECT sim.make('blind', 3);
+SELECT sim.break('blind', 'app3', 'health', 'sticks');
+SELECT sim.ask('blind'), sim.tick(20), sim.ask('blind'), sim.ask('blind'), sim.tick(20), sim.ask('blind'), sim.ask('blind');
+SELECT is((SELECT concat_ws(' ', rule, substring(observed FROM '^.*for ')) FROM zdu_why('blind', target => '1.1.0') WHERE verdict = 'no'), 'N18 app3 is ACTIVE and was not seen for ',
+          'N18: a node that is not seen is told');
+
+-- Copies that may not move and of which none may leave.
+SELECT sim.make('data', 3, '{"min_availability": "primaries", "reallocate": false}');
+SELECT zdu_set_resource('data', 'shard1', '0');
+SELECT zdu_set_placement('data', 'shard1', 'app2', 'primary');
+SELECT is((SELECT concat_ws(' ', rule, subject, observed) FROM zdu_why('data', target => '1.1.0') WHERE verdict = 'no' AND rule = 'D5'), 'D5 in its way app2 can never be taken: copies of shard1',
+          'D5: a node that would have to move copies that may not move');
+SELECT is((SELECT concat_ws(' ', node, waits_for, starts) FROM zdu_plan('data', '1.1.0') ORDER BY ord DESC LIMIT 1), 'app2 never: copies of shard1', 'D5: the plan puts it last, without a time');
+SELECT is((SELECT concat_ws(' ', nodes, never) FROM zdu_plan_summary('data', '1.1.0')), '3 1', 'D5: and counts it');
+
+SELECT * FROM finish();
+ROLLBACK;
