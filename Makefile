@@ -100,6 +100,7 @@ API_OBJS = \
 	src/api/join.o \
 	src/api/leader.o \
 	src/api/lifecycle.o \
+	src/api/log.o \
 	src/api/node.o \
 	src/api/observe.o \
 	src/api/observed.o \
