@@ -34,7 +34,7 @@ add(List *rows, const char *rule, char *observed, char *hint)
 	return lappend(rows, r);
 }
 
-/* Nodes that no place, no rate and no copy ever lets go as things stand, a line for each reason. */
+/* Nodes that no place ever lets go as things stand, a line for each reason. */
 static List *
 add_never(List *rows, const ZduFacts *f, const ZduPlan *plan)
 {
@@ -51,12 +51,11 @@ add_never(List *rows, const ZduFacts *f, const ZduPlan *plan)
 			if (other->wait != node->wait || other->which != node->which)
 				break;
 		}
-		/* What only waits for the wave before says nothing new. */
-		if (node->wait == WAIT_WAVE && rows != NIL)
+		/* For copies zdu_begin refuses; what only waits for the wave before says nothing new. */
+		if (node->wait == WAIT_COPIES || (node->wait == WAIT_WAVE && rows != NIL))
 			continue;
-		rows = add(rows, node->wait == WAIT_COPIES ? "D5" : "D11",
-				   psprintf("%s can never be taken: %s", n > 1 ? psprintf("%d nodes, such as %s,", n, name) : name,
-							zdu_plan_waits_for(plan, place) + strlen("never: ")),
+		rows = add(rows, "D11", psprintf("%s can never be taken: %s", n > 1 ? psprintf("%d nodes, such as %s,", n, name) : name,
+													 zdu_plan_waits_for(plan, place) + strlen("never: ")),
 				   psprintf("SELECT * FROM zdu_plan('%s') WHERE waits_for LIKE 'never%%'", f->name));
 	}
 	return rows;
