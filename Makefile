@@ -168,7 +168,7 @@ SCRIPTS_built = src/worker/zdu_worker
 WORKER_OBJS = src/client/connect.o src/client/options.o \
 	src/worker/child.o src/worker/conninfo.o src/worker/control.o src/worker/driver.o src/worker/driver_exec.o \
 	src/worker/driver_haproxy.o src/worker/driver_http.o src/worker/driver_sql.o \
-	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/keep.o src/worker/log.o src/worker/lookout.o \
+	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/join.o src/worker/keep.o src/worker/log.o src/worker/lookout.o \
 	src/worker/loop.o src/worker/main.o src/worker/notify.o src/worker/programs.o \
 	src/worker/report.o src/worker/text.o
 WORKER_LIBS = libuv libcurl jansson

@@ -43,9 +43,9 @@ static ZduQuery policy_says = {
 /* A prepared transaction has no process. */
 static ZduQuery who_writes = {
 	.text =
-	"SELECT coalesce(format('role %s (pid %s%s, in a transaction since %s)', a.usename, l.pid, "
-	"    CASE WHEN a.application_name <> '' THEN ', ' || a.application_name ELSE '' END, date_trunc('second', a.xact_start)), "
-	"  'a prepared transaction'), l.pid "
+	"SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction' "
+	"  ELSE format('%s (pid %s%s, in a transaction since %s)', coalesce('role ' || a.usename, a.backend_type), l.pid, "
+	"    CASE WHEN a.application_name <> '' THEN ', ' || a.application_name ELSE '' END, date_trunc('second', a.xact_start)) END, l.pid "
 	"FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
 	"WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation = $1 AND l.granted "
 	"AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY a.xact_start LIMIT 1",

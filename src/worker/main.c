@@ -16,6 +16,7 @@
 #include "client/options.h"
 #include "worker/control.h"
 #include "worker/follow.h"
+#include "worker/join.h"
 #include "worker/log.h"
 #include "worker/loop.h"
 
@@ -33,6 +34,8 @@ typedef struct WorkerOptions
 	const char *follow;
 	bool		ready;
 	double		timeout;
+	const char *join;
+	const char *incarnation;
 } WorkerOptions;
 
 #define FIELD(name)		offsetof(WorkerOptions, name)
@@ -52,7 +55,12 @@ static const ZduOption option_table[] = {
 	"do no work, but show the cluster's upgrade until it ends"},
 	{"ready", ZDU_OPTION_FLAG, FIELD(ready), NULL,
 	"with --follow: end when only zdu_finalize() is left"},
-	{"timeout", ZDU_OPTION_SECONDS, FIELD(timeout), "SECONDS", "with --follow: end after that long"},
+	{"join", ZDU_OPTION_TEXT, FIELD(join), "CLUSTER",
+	"do no work, but ask whether a node may start (ExecStartPre)"},
+	{"incarnation", ZDU_OPTION_TEXT, FIELD(incarnation), "ID",
+	"with --join: which process of that name, as in its heartbeats"},
+	{"timeout", ZDU_OPTION_SECONDS, FIELD(timeout), "SECONDS",
+	"with --follow: end after that long; with --join: go on asking for so long"},
 	{NULL, ZDU_OPTION_FLAG, 0, NULL, NULL}
 };
 
@@ -60,13 +68,16 @@ static const ZduProgram program = {
 	"zdu_worker",
 	"carries out the upgrades that zdu directs",
 	"  zdu_worker CONNINFO [OPTION]...\n"
-	"  zdu_worker CONNINFO --follow CLUSTER [--ready] [--timeout SECONDS]\n",
+	"  zdu_worker CONNINFO --follow CLUSTER [--ready] [--timeout SECONDS]\n"
+	"  zdu_worker CONNINFO --join CLUSTER NODE VERSION [--incarnation ID] [--timeout SECONDS]\n",
 	"  0  left as it was asked to; --once: nothing is left to do; --follow: completed\n"
 	"  1  the command line cannot be understood\n"
 	"  2  --follow: the upgrade is held\n"
 	"  3  --once: the database cannot be reached or refuses; --follow: rolled back or cancelled\n"
 	"  4  --follow: it took longer than --timeout, or was interrupted\n"
-	"  5  --follow: there is no such cluster or no upgrade, or the database refuses\n",
+	"  5  --follow: there is no such cluster or no upgrade, or the database refuses\n"
+	"  75  --join: try later, the database cannot be reached or cannot tell yet\n"
+	"  78  --join: the node is refused; --join ends with 0 when it is admitted\n",
 	option_table
 };
 
@@ -150,6 +161,37 @@ run_follow(uv_loop_t *loop, const char *conninfo, const char *password, const Wo
 }
 
 static int
+run_join(uv_loop_t *loop, char **operands, const char *password, const WorkerOptions *given)
+{
+	ZduJoinOptions options = {
+		operands[0], password, given->join, operands[1], operands[2], given->incarnation, given->timeout
+	};
+	const char *wrong = zdu_join_start(loop, &options, zdu_loop_end);
+
+	if (wrong != NULL)
+		zdu_options_refuse(&program, "the connection string cannot be read:", wrong);
+	return zdu_loop_run(zdu_join_stop);
+}
+
+/* What does not go together, or is missing. */
+static void
+check_options(const WorkerOptions *options, int count, char **operands)
+{
+	if (options->join != NULL && options->follow != NULL)
+		zdu_options_refuse(&program, "not both --follow and", "--join");
+	if (options->join != NULL && count != 3)
+		zdu_options_refuse(&program, "--join needs a connection string, a node and a version after", options->join);
+	if (options->join == NULL && count != 1)
+		zdu_options_refuse(&program, "one connection string is needed, not", count == 0 ? "none" : operands[1]);
+	if (options->follow == NULL && options->ready)
+		zdu_options_refuse(&program, "only with --follow:", "--ready");
+	if (options->follow == NULL && options->join == NULL && options->timeout > 0)
+		zdu_options_refuse(&program, "only with --follow or --join:", "--timeout");
+	if (options->join == NULL && options->incarnation != NULL)
+		zdu_options_refuse(&program, "only with --join:", "--incarnation");
+}
+
+static int
 run_worker(uv_loop_t *loop, const char *conninfo, const char *password, const WorkerOptions *given)
 {
 	ZduSurroundings around = {loop, given->runbooks, &given->allow_hosts};
@@ -176,10 +218,7 @@ main(int argc, char **argv)
 	uv_loop_t  *loop;
 	int			code;
 
-	if (count != 1)
-		zdu_options_refuse(&program, "one connection string is needed, not", count == 0 ? "none" : operands[1]);
-	if (options.follow == NULL && (options.ready || options.timeout > 0))
-		zdu_options_refuse(&program, "only with --follow:", options.ready ? "--ready" : "--timeout");
+	check_options(&options, count, operands);
 	if (options.name == NULL)
 		options.name = default_name();
 	open_standard_files();
@@ -188,6 +227,8 @@ main(int argc, char **argv)
 	loop = zdu_loop_init();
 	if (options.follow != NULL)
 		code = run_follow(loop, operands[0], password, &options);
+	else if (options.join != NULL)
+		code = run_join(loop, operands, password, &options);
 	else
 		code = run_worker(loop, operands[0], password, &options);
 	free(password);
