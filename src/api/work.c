@@ -438,16 +438,16 @@ zdu_work(PG_FUNCTION_ARGS)
 		zdu_observe_paths(cluster, &paths);
 		zdu_reports_match_looks(x.due.cluster_id, x.due.upgrade_id, x.reports, &paths, x.matches);
 	}
+	/* M3: as long as nothing is locked, for it may wait for somebody; nor is a report kept waiting. */
+	if (x.due.spool && x.nmatches == 0)
+	{
+		(void) zdu_spool_replay(x.due.cluster_id, REPLAY_BATCH);
+		zdu_event_flush(cluster, 0, x.call.session.caller);
+	}
 	if (x.nmatches > 0 || x.due.sweep || !x.due.fresh || (x.due.work_waits && x.slots > 0) || x.leaving)
 	{
 		decide(&x);
 		x.due.holds = true;
-	}
-	/* M3: only now that nothing is locked, for it may wait for somebody. */
-	else if (x.due.spool)
-	{
-		(void) zdu_spool_replay(x.due.cluster_id, REPLAY_BATCH);
-		zdu_event_flush(cluster, 0, x.call.session.caller);
 	}
 	if (x.due.holds)
 		put_held(&x);
