@@ -149,6 +149,7 @@ RUNBOOKS = \
 	runbooks/camunda.json \
 	runbooks/confluence.json \
 	runbooks/crate.json \
+	runbooks/eft.json \
 	runbooks/jahia.json \
 	runbooks/jahia-two-groups.json
 PROGRAMS = \
@@ -159,6 +160,8 @@ PROGRAMS = \
 	runbooks/apache-balancer \
 	runbooks/camunda-schema \
 	runbooks/crate-stop \
+	runbooks/eft-upgrade \
+	runbooks/ssh-windows \
 	runbooks/jahia-module \
 	runbooks/jahia-default
 
