@@ -22,7 +22,7 @@ make_node()
 	cat <<-END
 		. "\$HOME/camunda.env"
 		export SERVER_ADDRESS=127.0.0.1 SERVER_PORT=$2 SPRING_DATASOURCE_HIKARI_POOL_NAME=$1
-		exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "current/app:current/lib/*" zdu.Node
+		exec java -Djava.io.tmpdir=. -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "current/app:current/lib/*" zdu.Node
 	END
 }
 
@@ -46,6 +46,28 @@ migrate()
 	for part in engine history identity case.engine case.history decision.engine decision.history; do
 		in_store -f "$HOME/releases/camunda/$1/db/create/activiti.postgres.create.$part.sql" >"$work/migrate.log"
 	done
+	age_schema_log "$1"
+}
+
+# Gives the schema's log the rows of a database that began with 7.10, out of the product's own
+# scripts: among their ids, which are text, the highest version's is not the highest.
+age_schema_log()
+{
+	in_store -c "DELETE FROM act_ge_schema_log"
+	for script in $(ls "$HOME/releases/camunda/$1/db/upgrade/" | grep -x 'postgres_engine_7\.[0-9]*_to_7\.[0-9]*\.sql' | sort -V); do
+		sed -n '/^ *insert into ACT_GE_SCHEMA_LOG/I,/;/p' "$HOME/releases/camunda/$1/db/upgrade/$script"
+	done | in_store
+	say "  the schema: $(in_store -c "SELECT format('%s by the order of versions, %s by that of the log''s ids',
+		(SELECT version_ FROM act_ge_schema_log ORDER BY string_to_array(version_, '.')::integer[] DESC LIMIT 1),
+		(SELECT version_ FROM act_ge_schema_log ORDER BY id_ DESC LIMIT 1))")"
+}
+
+# Prints what a change of the schema would change: it is made whole, or not at all.
+schema()
+{
+	in_store -c "SELECT md5(string_agg(format('%s %s %s', table_name, column_name, data_type), ',' ORDER BY table_name, column_name))
+		FROM information_schema.columns WHERE table_schema = 'public'" \
+		-c "SELECT count(*) FROM act_ge_schema_log"
 }
 
 prepare_site()
@@ -80,6 +102,16 @@ check_made()
 test_idle()
 {
 	test "$(in_store -c 'SELECT count(*) FROM act_ru_execution')" = 0
+}
+
+# Jobs that a node had taken when it was told to stop were done by it.
+check_drained()
+{
+	drained=$(cat "$HOME"/nodes/camunda?/log | sed -n 's/^drained \([0-9]*\) jobs: done$/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+	must "D1: camunda: job executors do what they have taken before their nodes stop" \
+		test "$(cat "$HOME"/nodes/camunda?/log | grep -c 'NOT DONE')" = 0
+	must "D1: camunda: that was something" test "$drained" -gt 0
+	say "  job executors of nodes that stopped had $drained jobs in hand, and did them"
 }
 
 accounts()

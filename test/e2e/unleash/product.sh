@@ -82,7 +82,20 @@ show_wrong_order()
 set_policy()
 {
 	sql "SELECT zdu_set_policy('unleash', 'default',
-		'{\"version_step\": \"any\", \"schema_phase\": \"pre\", \"min_healthy_time\": \"2s\"}')"
+		'{\"version_step\": \"any\", \"schema_phase\": \"pre\", \"min_healthy_time\": \"2s\", \"max_block\": \"1s\"}')"
+}
+
+# Prints what a change of the schema would change.  Of some fifty migrations each is made whole,
+# or not at all; that of the table in question is one of them.
+schema()
+{
+	in_store -c "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$altered'::regclass AND attnum > 0"
+}
+
+# Flags have nothing that goes on behind the scenes.
+check_drained()
+{
+	:
 }
 
 # Prints how many of the flags that users were told are made are not in the database.

@@ -1,5 +1,6 @@
 package zdu;
 
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
 import org.camunda.bpm.engine.delegate.JavaDelegate;
@@ -20,7 +21,7 @@ public class Node {
 	/** Takes long enough that some of it is under way at all times. */
 	@Bean
 	public JavaDelegate work() {
-		return execution -> Thread.sleep(150);
+		return execution -> Thread.sleep(400);
 	}
 
 	/** The job executor's threads. */
@@ -36,8 +37,8 @@ public class Node {
 
 	/**
 	 * Drains the job executor, the first thing that is done when the node is told to stop: it takes no
-	 * further jobs and finishes those it has taken.  Left to itself it would lose them to their locks,
-	 * which last for minutes.
+	 * further jobs and finishes those it has taken, and says how many that were.  Left to itself it would
+	 * lose them to their locks, which last for minutes.
 	 */
 	@Bean
 	public SmartLifecycle drain(JobExecutor jobExecutor, ThreadPoolTaskExecutor camundaTaskExecutor) {
@@ -56,10 +57,15 @@ public class Node {
 
 			@Override
 			public void stop() {
+				ThreadPoolExecutor threads = camundaTaskExecutor.getThreadPoolExecutor();
+				int taken = threads.getActiveCount() + threads.getQueue().size();
+
 				jobExecutor.shutdown();
-				camundaTaskExecutor.getThreadPoolExecutor().shutdown();
+				threads.shutdown();
 				try {
-					camundaTaskExecutor.getThreadPoolExecutor().awaitTermination(60, TimeUnit.SECONDS);
+					boolean done = threads.awaitTermination(60, TimeUnit.SECONDS);
+
+					System.out.println("drained " + taken + " jobs: " + (done ? "done" : "NOT DONE"));
 				}
 				catch (InterruptedException e) {
 					Thread.currentThread().interrupt();
