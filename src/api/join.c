@@ -20,6 +20,8 @@
 
 PG_FUNCTION_INFO_V1(zdu_join);
 
+#define SCHEMA_PAUSE 4.0		/* seconds before asking again whether the schema is there */
+
 static ZduQuery login_elsewhere = {
 	.text = "SELECT login FROM zdu.node WHERE cluster_id = $1 AND login IS NOT NULL AND name <> $2",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
@@ -84,8 +86,18 @@ refuse(const char *rule, const char *reason)
 	return gate;
 }
 
+/* S1: somebody may start the new library by hand before the schema is there; it will be. */
 static Gate
-gate_in_upgrade(ZduFacts *f, const char *version)
+gate_by_schema(ZduFacts *f, const char *version)
+{
+	if (zdu_decide_schema_covers(f, version))
+		return refuse(NULL, NULL);
+	return refuse("S1", psprintf("%s is newer than the schema, which is at %s", version,
+								 f->schema_version != NULL ? f->schema_version : "a version not yet seen"));
+}
+
+static Gate
+gate_by_version(ZduFacts *f, const char *version)
 {
 	ZduVerdict	v;
 
@@ -104,6 +116,14 @@ gate_in_upgrade(ZduFacts *f, const char *version)
 	if (zdu_version_compare(version, f->target) != 0)
 		return refuse("N7", psprintf("%s is neither the original %s nor the target %s", version, f->original, f->target));
 	return refuse(NULL, NULL);
+}
+
+static Gate
+gate_in_upgrade(ZduFacts *f, const char *version)
+{
+	Gate		gate = gate_by_version(f, version);
+
+	return gate.rule == NULL && zdu_version_compare(version, f->original) != 0 ? gate_by_schema(f, version) : gate;
 }
 
 static Gate
@@ -198,6 +218,8 @@ retry_after(ZduFacts *f, const Gate *gate)
 {
 	ZduReader	r;
 
+	if (gate->rule != NULL && strcmp(gate->rule, "S1") == 0)
+		return SCHEMA_PAUSE;
 	if (gate->rule == NULL || strcmp(gate->rule, "N7") != 0)
 		return -1;
 	(void) zdu_sweep_nodes(f);
@@ -231,7 +253,7 @@ zdu_join(PG_FUNCTION_ARGS)
 	if (gate.rule == NULL)
 		admit(&call, node, name, version, incarnation);
 	retry = retry_after(call.f, &gate);
-	if (retry >= 0)
+	if (retry >= 0 && strcmp(gate.rule, "N7") == 0)
 		gate = refuse("N9", psprintf("%s; a heartbeat is overdue and not yet past its ttl", gate.reason));
 	if (gate.rule != NULL)
 		zdu_event_note(name, "join", NULL, retry >= 0 ? "retry" : "refused", gate.rule, gate.reason);

@@ -220,16 +220,22 @@ prepared(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
  * the nodes, or nobody says how it is seen, there is nothing to compare.
  */
 bool
-zdu_decide_schema_ready(const ZduFacts *f)
+zdu_decide_schema_covers(const ZduFacts *f, const char *version)
 {
 	ZduVersionStep step;
 
-	if (!f->schema_watched || f->run == RUN_ROLLING_BACK || f->target == NULL || strcmp(f->schema_phase, "post") == 0)
+	if (!f->schema_watched || strcmp(f->schema_phase, "post") == 0)
 		return true;
 	if (f->schema_version == NULL)
 		return false;
-	step = zdu_version_step(f->schema_version, f->target);
+	step = zdu_version_step(f->schema_version, version);
 	return step == ZDU_STEP_SAME || step == ZDU_STEP_PATCH || step == ZDU_STEP_DOWNGRADE;
+}
+
+bool
+zdu_decide_schema_ready(const ZduFacts *f)
+{
+	return f->run == RUN_ROLLING_BACK || f->target == NULL || zdu_decide_schema_covers(f, f->target);
 }
 
 static void

@@ -154,6 +154,9 @@ extern void zdu_decide_finalize(const ZduFacts *f, const char *worst, ZduVerdict
 /* Is the schema new enough for the target's library (S1)? */
 extern bool zdu_decide_schema_ready(const ZduFacts *f);
 
+/* Returns whether a library of that version may run on the schema, as far as it was seen (S1). */
+extern bool zdu_decide_schema_covers(const ZduFacts *f, const char *version);
+
 /* Returns how many more nodes could be taken if they fell under the first budget only, at least 0. */
 extern int	zdu_decide_room(const ZduFacts *f);
 

@@ -261,7 +261,7 @@ CREATE FUNCTION zdu_join(
 RETURNS record
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_join';
-COMMENT ON FUNCTION zdu_join(text,text,text,text) IS 'A node asks whether it may start: verdict admitted, retry (after retry_after) or refused (rule and reason say why) - rows, not errors (N9). upgrade_state: 0 not in upgrade, 1 old node, 2 new node (N10). A node not yet known is registered. Errors: 42704 unknown cluster, 22P02 bad version, 42501 another nodes login.';
+COMMENT ON FUNCTION zdu_join(text,text,text,text) IS 'A node asks whether it may start: verdict admitted, retry (after retry_after: a heartbeat is overdue, N9, or the schema is not there yet, S1) or refused (rule and reason say why) - rows, not errors. upgrade_state: 0 not in upgrade, 1 old node, 2 new node (N10). A node not yet known is registered. Errors: 42704 unknown cluster, 22P02 bad version, 42501 another nodes login.';
 
 CREATE FUNCTION zdu_heartbeat(
 	cluster text,

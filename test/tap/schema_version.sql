@@ -1,7 +1,7 @@
 -- Promise: no node starts a library that is newer than the schema, whose version is the highest that is there by the order of versions.
 BEGIN;
 \ir sim.psql
-SELECT plan(21);
+SELECT plan(25);
 
 CREATE FUNCTION pg_temp.runbook() RETURNS jsonb LANGUAGE sql AS $$
 SELECT '{"schema": {"exec": "svc", "args": ["schema"], "version": "$.schema[*]"},
@@ -26,6 +26,20 @@ SELECT sim.drive('pre', 'completed', rounds => 120);
 SELECT ok(pg_temp.first('pre', 'migrate') < pg_temp.first('pre', 'isolate'), 'S1: with schema_phase pre the schema step comes before any node step');
 SELECT is(sim.state('pre'), 'READY_TO_RUN_UPGRADE_TASKS', 'S1: and the roll goes on after it');
 SELECT is(pg_temp.schema('pre'), '1.1.0', 'S1: which is seen by a look');
+
+-- A node that somebody starts by hand
+SELECT sim.make('hasty', 3, '{"schema_phase": "pre"}', pg_temp.runbook());
+UPDATE sim.world SET schema = '{1.0.0}' WHERE cluster = 'hasty' AND node = '';
+SELECT sim.tick(11), sim.ask('hasty'), sim.ask('hasty');
+SELECT zdu_begin('hasty', '1.1.0');
+SELECT results_eq($$ SELECT verdict, retry_after, rule, reason FROM zdu_join('hasty', 'early', '1.1.0') $$,
+                  $$ VALUES ('retry', interval '5 s', 'S1', '1.1.0 is newer than the schema, which is at 1.0.0') $$,
+                  'S1: a node whose library is newer than the schema is told to come again');
+SELECT is((SELECT count(*)::int FROM zdu.node WHERE name = 'early'), 0, 'S1: and is not registered');
+SELECT is((SELECT verdict FROM zdu_join('hasty', 'old', '1.0.0')), 'admitted', 'S1: one with the old library joins');
+UPDATE sim.world SET schema = '{1.0.0,1.1.0}' WHERE cluster = 'hasty' AND node = '';
+SELECT sim.tick(11), sim.ask('hasty'), sim.ask('hasty');
+SELECT is((SELECT verdict FROM zdu_join('hasty', 'early', '1.1.0')), 'admitted', 'S1: once the schema is there the new one does too');
 
 -- A migration that says that it is done but has done nothing
 SELECT sim.make('stale', 3, '{"schema_phase": "pre"}', jsonb_set(pg_temp.runbook(), '{before,0,until}', '"$.running == true"'));
