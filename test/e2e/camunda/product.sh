@@ -21,6 +21,7 @@ make_node()
 {
 	cat <<-END
 		. "\$HOME/camunda.env"
+		export SPRING_DATASOURCE_URL="\$SPRING_DATASOURCE_URL&ApplicationName=$1"
 		export SERVER_ADDRESS=127.0.0.1 SERVER_PORT=$2 SPRING_DATASOURCE_HIKARI_POOL_NAME=$1
 		exec java -Djava.io.tmpdir=. -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "current/app:current/lib/*" zdu.Node
 	END
@@ -29,7 +30,7 @@ make_node()
 write_settings()
 {
 	(umask 077 && cat >"$HOME/camunda.env") <<-END
-		export SPRING_DATASOURCE_URL=jdbc:postgresql://127.0.0.1:$store_port/camunda?prepareThreshold=0
+		export SPRING_DATASOURCE_URL="jdbc:postgresql://127.0.0.1:$store_port/camunda?prepareThreshold=0"
 		export SPRING_DATASOURCE_USERNAME=postgres SPRING_DATASOURCE_PASSWORD=$secret
 		export CAMUNDA_BPM_DATABASE_SCHEMA_UPDATE=false CAMUNDA_BPM_HISTORY_LEVEL=full
 		export CAMUNDA_BPM_AUTO_DEPLOYMENT_ENABLED=false
