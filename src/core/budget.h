@@ -44,7 +44,7 @@ extern int	zdu_budget_rate_room(const ZduBudget *b);
 /* True if not more have failed than it allows. */
 extern bool zdu_budget_bears(const ZduBudget *b);
 
-/* Debits a node that is begun; costs: it becomes unavailable by that (D12). */
+/* Debits a node that is begun; costs: it was available until then (D12). */
 extern void zdu_budget_debit(ZduBudget *b, bool costs);
 
 #endif							/* ZDU_BUDGET_H */

@@ -111,7 +111,8 @@ is_present(const ZduCandidate *c)
 void
 zdu_decide_debit(ZduFacts *f, const ZduCandidate *c)
 {
-	bool		costs = zdu_decide_costs(c);
+	/* One that is unheard is in the count already: it had to find a place besides, it does not keep it. */
+	bool		costs = serves(c);
 
 	zdu_budget_debit(&f->budgets[0], costs);
 	for (int i = 0; i < c->nbudgets; i++)

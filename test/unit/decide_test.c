@@ -189,6 +189,82 @@ test_detach(void)
 	ok(allowed, "D10", "a cluster of one may be taken where that is waived");
 }
 
+/* ---- several budgets ---- */
+
+static const struct
+{
+	const char *rule;
+	const char *claim;
+	ZduBudget	budget;
+	ZduCandidate node;
+	const char *observed;		/* of the refusal; NULL: allowed */
+	const char *allowed;
+}			zones[] = {
+	{"D11", "a zone with a place lets a node go", {.max_unavailable = "2", .total = 4, .unavailable = 1}, SERVES, NULL, NULL},
+	{"D11", "a full one does not", {.max_unavailable = "2", .total = 4, .unavailable = 2}, SERVES, "2 of 4 in zone a unavailable", "2"},
+	{"D10", "a share of a zone is resolved in it", {.max_unavailable = "50%", .total = 3, .unavailable = 1}, SERVES, "1 of 3 in zone a unavailable", "1"},
+	{"D12", "down already, a node passes a full one", {.max_unavailable = "1", .total = 4, .unavailable = 1}, NODE(NODE_ERROR, false, true), NULL, NULL},
+	{"D12", "merely unheard it does not", {.max_unavailable = "1", .total = 4, .unavailable = 1}, NODE(NODE_OFFLINE, false, true), "1 of 4 in zone a unavailable", "1"},
+	{"D11", "a rate with a place lets it go", {.max_begun = 3, .per_interval = 3600, .total = 4, .begun = 2}, SERVES, NULL, NULL},
+	{"D11", "a spent one does not", {.max_begun = 3, .per_interval = 5400, .total = 4, .begun = 3, .next_place = 60}, SERVES, "3 in zone a begun in 90 min", "3; the next in 60 s"},
+	{"D12", "nor a node that is down", {.max_begun = 1, .per_interval = 86400, .total = 4, .begun = 1, .next_place = 7200}, NODE(NODE_ERROR, false, true),
+	"1 in zone a begun in 24 h", "1; the next in 2 h"},
+	{"D11", "failures are borne up to their number", {.max_failures = 1, .total = 4, .failures = 1}, SERVES, NULL, NULL},
+	{"D11", "and not beyond", {.max_failures = 1, .total = 4, .failures = 2}, SERVES, "2 in zone a failed", "1"}
+};
+
+static void
+test_zones(void)
+{
+	for (int i = 0; i < lengthof(zones); i++)
+	{
+		static const int under[] = {1};
+		ZduFacts	f = base();
+		ZduBudget	both[2] = {own, zones[i].budget};
+		ZduCandidate node = zones[i].node;
+		ZduVerdict	v[ZDU_PREDICATES];
+		const ZduVerdict *no;
+		bool		allowed;
+
+		both[0].max_unavailable = "4";
+		both[1].id = 7;
+		both[1].where = " in zone a";
+		if (both[1].max_failures == 0)
+			both[1].max_failures = -1;
+		f.budgets = both;
+		f.nbudgets = 2;
+		node.budgets = under;
+		node.nbudgets = 1;
+		no = refusal(v, zdu_decide_take(&f, &node, v, &allowed));
+		ok(zones[i].observed == NULL ? allowed : no != NULL && strcmp(no->observed, zones[i].observed) == 0 && strcmp(no->allowed, zones[i].allowed) == 0,
+		   zones[i].rule, "%s: %s", zones[i].claim, no != NULL ? no->observed : "yes");
+		node.nbudgets = 0;
+		zdu_decide_take(&f, &node, v, &allowed);
+		ok(allowed, zones[i].rule, "%s; a node of another zone is not asked for it", zones[i].claim);
+	}
+}
+
+/* ---- copies ---- */
+
+static void
+test_copies(void)
+{
+	static const int quorums[] = {0, 1, 1, 2, 3, 3, 4, 4, 5};
+	static const struct
+	{
+		int			nodes;
+		int			highest;
+		int			k;
+		bool		enough;
+	}			full[] = {{4, 4, 1, false}, {2, 2, 1, false}, {5, 4, 1, true}, {5, 4, 2, false}, {6, 4, 2, true}, {2, 1, 1, true}};
+
+	for (int n = 1; n < lengthof(quorums); n++)
+		ok(zdu_copies_quorum(n) == quorums[n], "D4", "a write needs %d of %d copies", quorums[n], n);
+	for (int i = 0; i < lengthof(full); i++)
+		ok((full[i].nodes >= zdu_copies_nodes_needed(full[i].highest, full[i].k)) == full[i].enough, "D3",
+		   "full: %d nodes are %s for %d replicas with %d at once", full[i].nodes, full[i].enough ? "enough" : "too few", full[i].highest - 1, full[i].k);
+}
+
 /* ---- may it be finalized? ---- */
 
 static const struct
@@ -268,6 +344,8 @@ main(void)
 	test_takes();
 	test_gates();
 	test_detach();
+	test_zones();
+	test_copies();
 	test_ends();
 	test_texts();
 	return tap_end();
