@@ -96,6 +96,7 @@ API_OBJS = \
 	src/api/freeze.o \
 	src/api/gate.o \
 	src/api/group.o \
+	src/api/guard.o \
 	src/api/heartbeat.o \
 	src/api/join.o \
 	src/api/leader.o \

@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "store/deployment.h"
 #include "store/event.h"
+#include "store/guard.h"
 #include "store/queue.h"
 #include "zdu.h"
 
@@ -244,6 +245,7 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 	zdu_nodes_dequeue(f, 0, false);
 	zdu_upgrade_set_failures(f, 0);
 	zdu_upgrade_move(f, RUN_ROLLING_BACK, "L23", reason);
+	zdu_guards_disarm(f);
 	for (int i = 0; i < nplan; i++)
 	{
 		ZduNode    *node = zdu_node_find(nodes, n, plan[i].id);

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "store/budget.h"
 #include "store/event.h"
+#include "store/guard.h"
 #include "store/queue.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -153,6 +154,9 @@ go_on(ZduFacts *f, const char *reason)
 {
 	if (f->run == RUN_HELD)
 		zdu_upgrade_move(f, f->resume_to, "D11", reason);
+	/* L23: who goes on rolling back knows what is not well. */
+	if (f->run == RUN_ROLLING_BACK)
+		zdu_guards_disarm(f);
 	zdu_set_work_waits(f, true);
 	zdu_notify();
 }

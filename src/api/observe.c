@@ -6,6 +6,7 @@
 
 #include "api/drive.h"
 #include "api/gate.h"
+#include "api/guard.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
 #include "store/event.h"
@@ -131,14 +132,6 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 		zdu_run(&show_version, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(first_version)});
 }
 
-/* S6: one that has failed too often holds the upgrade. */
-static void
-guard_saw(ZduFacts *f, const ZduWatchState *w)
-{
-	if (w->failed && f->run == RUN_RUNNING)
-		zdu_upgrade_hold(f, "S6", psprintf("%s failed", w->name));
-}
-
 static void
 schema_saw(ZduFacts *f, const ZduWatchState *w)
 {
@@ -157,7 +150,7 @@ static const struct
 	const char *kind;
 	void		(*saw) (ZduFacts *f, const ZduWatchState *w);
 }			watch_kinds[] = {
-	{"guard", guard_saw},
+	{"guard", zdu_guard_saw},
 	{"schema", schema_saw},
 	{"gate", zdu_gate_saw},
 	{"placements", placements_saw}

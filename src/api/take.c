@@ -6,6 +6,7 @@
 
 #include "api/leader.h"
 #include "store/budget.h"
+#include "store/guard.h"
 #include "store/deployment.h"
 #include "store/placement.h"
 #include "store/queue.h"
@@ -112,6 +113,8 @@ zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots)
 			zdu_deployment_bar(f);
 		zdu_nodes_store(f, nodes, n);
 		zdu_budgets_begun(f, nodes, n);
+		if (taken > before && f->watched)
+			zdu_guards_follow(rb, f);
 		/* Behind those that were refused because of what was taken there may be others. */
 		again = able && refused && taken > before;
 	}

@@ -96,6 +96,18 @@ static ZduQuery side_by_side = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+/* Guards that are not well, whether or not they count. */
+static ZduQuery guards_unwell = {
+	.text =
+	"SELECT coalesce(n.name || ' ', '') || w.name, CASE WHEN w.armed THEN w.failed || ' looks in a row: ' "
+	"    ELSE 'not well before, it counts once it has been: ' END || left(coalesce(w.evidence::text, 'nothing was seen'), 120), "
+	"  left(w.until, 120), w.seen_at "
+	"FROM zdu.watch w LEFT JOIN zdu.node n ON n.node_id = w.node_id "
+	"WHERE w.cluster_id = $1 AND w.upgrade_id = $2 AND w.kind = 'guard' AND w.holds IS NOT TRUE AND w.seen_at IS NOT NULL "
+	"AND ($3::text IS NULL OR n.name = $3) ORDER BY w.name, n.name LIMIT 20",
+	.nargs = 3, .argtypes = {INT8OID, INT8OID, TEXTOID}
+};
+
 static ZduQuery held_since = {
 	.text = "SELECT run_since FROM zdu.upgrade WHERE upgrade_id = $1",
 	.nargs = 1, .argtypes = {INT8OID}
@@ -268,6 +280,23 @@ why_take(Answer *a, ZduFacts *f, const char *only)
 
 		n = zdu_decide_take(f, NULL, v, &allowed);
 		put_verdicts(a, f, v, n, &told);
+	}
+}
+
+static void
+why_guards(Answer *a, const ZduFacts *f, const char *only)
+{
+	ZduReader	r;
+
+	zdu_run(&guards_unwell, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_text(only)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		char	   *title = zdu_read_text(&r);
+		char	   *observed = zdu_read_text(&r);
+		char	   *until = zdu_read_text(&r);
+
+		put(a, "info", "S6", title, observed, until, zdu_read_text(&r), NULL);
 	}
 }
 
@@ -490,6 +519,8 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 	if (f->upgrade_id != 0)
 		why_take(a, f, node);
 	why_steps(a, f, node);
+	if (a->rsinfo != NULL && f->watched)
+		why_guards(a, f, node);
 	if (a->rsinfo != NULL && node == NULL)
 		why_beside(a, f);
 	if (a->rsinfo != NULL)

@@ -20,6 +20,16 @@ goes_back(const ZduFacts *f, const ZduCandidate *c)
 	return f->run == RUN_ROLLING_BACK || f->resume_to == RUN_ROLLING_BACK;
 }
 
+/* What is changed before its guard was looked at cannot be told from what was broken all along. */
+void
+zdu_ask_guards_known(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
+{
+	zdu_answer(v, !f->unlooked || goes_back(f, c));
+	zdu_say(v->observed, f->unlooked ? "a guard has not been looked at yet" : "every guard was looked at");
+	if (v->answer != ANSWER_YES)
+		zdu_say(v->hint, "SELECT name, look FROM zdu.watch WHERE baseline");
+}
+
 void
 zdu_ask_not_frozen(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
@@ -200,5 +210,5 @@ zdu_decide_prepare(const ZduFacts *f)
 	if (v.answer != ANSWER_YES)
 		return false;
 	zdu_ask_in_window(f, NULL, &v);
-	return v.answer == ANSWER_YES;
+	return v.answer == ANSWER_YES && !f->unlooked;
 }

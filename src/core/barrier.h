@@ -66,6 +66,7 @@ extern int	zdu_decide_reach(const struct ZduFacts *f);
 extern bool zdu_decide_prepare(const struct ZduFacts *f);
 
 /* The predicates; see decide.c. */
+extern void zdu_ask_guards_known(const struct ZduFacts *f, const struct ZduCandidate *c, ZduVerdict *v);
 extern void zdu_ask_not_frozen(const struct ZduFacts *f, const struct ZduCandidate *c, ZduVerdict *v);
 extern void zdu_ask_in_window(const struct ZduFacts *f, const struct ZduCandidate *c, ZduVerdict *v);
 extern void zdu_ask_wave_open(const struct ZduFacts *f, const struct ZduCandidate *c, ZduVerdict *v);

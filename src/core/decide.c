@@ -41,6 +41,7 @@ static const PredicateRow predicates[ZDU_PREDICATES] = {
 	{"failures_left", "D11", false, false, failures_left},
 	{"prepared", "D8", false, false, prepared},
 	{"schema_ready", "S1", false, false, schema_ready},
+	{"guards_known", "S6", false, false, zdu_ask_guards_known},
 	{"not_frozen", "L22", false, false, zdu_ask_not_frozen},
 	{"in_window", "L22", false, false, zdu_ask_in_window},
 	{"wave_open", "L22", false, true, zdu_ask_wave_open},

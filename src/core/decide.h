@@ -111,6 +111,7 @@ typedef struct ZduFacts
 	const char *leader;			/* NULL: none */
 	bool		leader_fit;		/* it can stay the leader */
 	bool		watched;		/* something is looked at again and again while it runs */
+	bool		unlooked;		/* how a guard was before the upgrade is not known yet */
 	ZduGate		gate;
 	ZduCalendar calendar;
 } ZduFacts;
@@ -137,7 +138,7 @@ typedef struct ZduCandidate
  * predicate's answer, in order of importance, and returns how many; *allowed
  * says whether all are yes.  candidate NULL: only what does not depend on the node.
  */
-#define ZDU_PREDICATES 15
+#define ZDU_PREDICATES 16
 extern int	zdu_decide_take(const ZduFacts *f, const ZduCandidate *candidate, ZduVerdict *verdicts, bool *allowed);
 
 /*

@@ -73,6 +73,8 @@ CREATE TABLE zdu.watch
 	failures integer NOT NULL DEFAULT 1,
 	failed integer NOT NULL DEFAULT 0,
 	holds boolean,
+	armed boolean NOT NULL DEFAULT false,
+	baseline boolean NOT NULL DEFAULT false,
 	asked timestamptz,
 	seen_at timestamptz,
 	evidence jsonb,
@@ -98,6 +100,8 @@ COMMENT ON COLUMN zdu.watch.every IS 'seconds between looks';
 COMMENT ON COLUMN zdu.watch.failures IS 'looks that must fail in a row until it has failed';
 COMMENT ON COLUMN zdu.watch.failed IS 'looks that failed in a row';
 COMMENT ON COLUMN zdu.watch.holds IS 'whether until held at the last look; NULL: cannot tell, or not yet looked';
+COMMENT ON COLUMN zdu.watch.armed IS 'until held at some look: a guard counts only from then on, so that what was not well before the upgrade does not hold it';
+COMMENT ON COLUMN zdu.watch.baseline IS 'the upgrade waits for the first look';
 COMMENT ON COLUMN zdu.watch.asked IS 'when a worker was last asked to look';
 COMMENT ON COLUMN zdu.watch.seen_at IS 'when it was last seen';
 COMMENT ON COLUMN zdu.watch.evidence IS 'what was seen last';

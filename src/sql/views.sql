@@ -27,6 +27,7 @@ SELECT
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
 	EXISTS (SELECT FROM zdu.step_state o WHERE o.cluster_id = c.cluster_id AND NOT o.settled AND o.state <> 'failed') AS steps_open,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id) AS watched,
+	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id AND w.baseline) AS unlooked,
 	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = u.upgrade_id AND g.opened_at IS NULL) AS gated,
 	u.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
 	t.*,
@@ -244,6 +245,7 @@ COMMENT ON COLUMN zdu.cluster_facts.leader_fit IS 'the leader is ACTIVE, attache
 COMMENT ON COLUMN zdu.cluster_facts.mark IS 'which database was adopted last; NULL: none yet';
 COMMENT ON COLUMN zdu.cluster_facts.steps_open IS 'something is in flight, or waits to be';
 COMMENT ON COLUMN zdu.cluster_facts.watched IS 'something is looked at again and again while the upgrade runs';
+COMMENT ON COLUMN zdu.cluster_facts.unlooked IS 'a guard has not yet been looked at: how it was before is not known';
 COMMENT ON COLUMN zdu.cluster_facts.gated IS 'the upgrade has a gate that is not open';
 COMMENT ON COLUMN zdu.cluster_facts.has_calendar IS 'there are freezes or windows to be asked for';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';

@@ -19,7 +19,7 @@
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
+	"own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, unlooked, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
 	"FROM zdu.cluster_facts "
@@ -153,6 +153,7 @@ read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 	f->adopted = zdu_instance_matches(zdu_read_text(r), f->auto_adopt);
 	f->steps_open = zdu_read_bool(r);
 	f->watched = zdu_read_bool(r);
+	f->unlooked = zdu_read_bool(r);
 	*gated = zdu_read_bool(r);
 	*has_calendar = zdu_read_bool(r);
 	f->prepared = zdu_read_int4(r) == 0;

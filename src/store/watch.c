@@ -9,10 +9,10 @@
 
 static ZduQuery insert_watch = {
 	.text =
-	"INSERT INTO zdu.watch (cluster_id, kind, name, upgrade_id, node_id, look, until, vars, every, failures) "
-	"VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, coalesce($8, '{}'), $9, $10) RETURNING watch_id",
-	.nargs = 10,
-	.argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, TEXTOID, JSONBOID, FLOAT8OID, INT4OID}
+	"INSERT INTO zdu.watch (cluster_id, kind, name, upgrade_id, node_id, look, until, vars, every, failures, baseline) "
+	"VALUES ($1, $2, $3, nullif($4, 0), nullif($5, 0), $6, $7, coalesce($8, '{}'), $9, $10, $11) RETURNING watch_id",
+	.nargs = 11,
+	.argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, JSONBOID, TEXTOID, JSONBOID, FLOAT8OID, INT4OID, BOOLOID}
 };
 
 /* Somebody waits for the schema: it is looked at every second then. */
@@ -27,9 +27,11 @@ static ZduQuery watches_due = {
 	.nargs = 5, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID}
 };
 
+/* What was not well before the upgrade is no fault of it: a guard counts once it has been well. */
 static ZduQuery store_look = {
 	.text =
-	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 THEN 0 ELSE failed + 1 END, holds = $2, seen_at = $5, "
+	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 OR (kind = 'guard' AND NOT armed) THEN 0 ELSE failed + 1 END, "
+	"  armed = armed OR coalesce($2, false), baseline = false, holds = $2, seen_at = $5, "
 	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
 	"SELECT s.kind, s.name, s.node_id, n.name, s.has_failed FROM saw s LEFT JOIN zdu.node n ON n.node_id = s.node_id",
 	.nargs = 5, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID}
@@ -42,7 +44,7 @@ zdu_watch_insert(const ZduFacts *f, const ZduNewWatch *w)
 
 	zdu_run(&insert_watch, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_text(w->kind), zdu_text(w->name), zdu_int8(w->upgrade_id), zdu_int8(w->node_id),
-		zdu_jsonb(w->look), zdu_text(w->until), zdu_jsonb(w->vars), zdu_float8(w->every), zdu_int4(w->failures)
+		zdu_jsonb(w->look), zdu_text(w->until), zdu_jsonb(w->vars), zdu_float8(w->every), zdu_int4(w->failures), zdu_bool(w->baseline)
 	});
 	r = zdu_reader();
 	(void) zdu_next_row(&r);

@@ -29,6 +29,7 @@ typedef struct ZduNewWatch
 	Jsonb	   *vars;			/* of until; NULL: none */
 	double		every;			/* seconds */
 	int			failures;		/* looks in a row until it has failed */
+	bool		baseline;		/* nothing is begun before the first look */
 } ZduNewWatch;
 
 /* A look that is due. */
