@@ -43,6 +43,7 @@ CORE_OBJS = \
 	src/core/budget.o \
 	src/core/copies.o \
 	src/core/decide.o \
+	src/core/dice.o \
 	src/core/fsm.o \
 	src/core/heap.o \
 	src/core/pack.o \
@@ -116,6 +117,7 @@ API_OBJS = \
 	src/api/release.o \
 	src/api/setup.o \
 	src/api/spool.o \
+	src/api/simulate.o \
 	src/api/sweep.o \
 	src/api/take.o \
 	src/api/version.o \

@@ -140,16 +140,23 @@ reason(const ZduPlan *plan, const ZduOrder *keys, int place)
 	return text.data;
 }
 
-/* Begins a call about a plan, and makes it. */
-static ZduPlan *
-begin_plan(ZduCall *call, FunctionCallInfo fcinfo, const char *function, ZduPlanWish *wish)
+/* Puts in the target that is meant where none is given. */
+static void
+resolve_target(const ZduFacts *f, ZduPlanWish *wish)
 {
-	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
+	const char *from = f->version == NULL && f->versions_known == 1 ? f->lowest_known : f->version;
+
+	if (f->upgrade_id != 0)
+		wish->target = f->target;
+	else if (wish->target == NULL && from != NULL)
+		wish->target = zdu_catalogue_newest(f->product, from);
+}
+
+ZduPlan *
+zdu_plan_begin(ZduCall *call, const char *function, const char *cluster, ZduPlanWish *wish)
+{
 	ZduFacts   *f;
 
-	wish->target = zdu_arg_text(fcinfo, 1);
-	wish->node_group = zdu_arg_text(fcinfo, 2);
-	wish->canary = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 	zdu_call_look(call, function, cluster);
 	f = call->f;
 	if (f == NULL)
@@ -168,19 +175,18 @@ begin_plan(ZduCall *call, FunctionCallInfo fcinfo, const char *function, ZduPlan
 				 errmsg("node group \"%s\" of cluster \"%s\" does not exist", wish->node_group, f->name),
 				 errdetail("N11: the cluster has no such group."),
 				 errhint("SELECT name FROM zdu.node_group")));
-	zdu_plan_resolve(f, wish);
+	resolve_target(f, wish);
 	return zdu_plan_make(f, wish);
 }
 
-void
-zdu_plan_resolve(const ZduFacts *f, ZduPlanWish *wish)
+/* The same for functions whose arguments are cluster, target, node_group and canary. */
+static ZduPlan *
+begin_plan(ZduCall *call, FunctionCallInfo fcinfo, const char *function, ZduPlanWish *wish)
 {
-	const char *from = f->version == NULL && f->versions_known == 1 ? f->lowest_known : f->version;
-
-	if (f->upgrade_id != 0)
-		wish->target = f->target;
-	else if (wish->target == NULL && from != NULL)
-		wish->target = zdu_catalogue_newest(f->product, from);
+	*wish = (ZduPlanWish) {
+		.target = zdu_arg_text(fcinfo, 1), .node_group = zdu_arg_text(fcinfo, 2), .canary = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3)
+	};
+	return zdu_plan_begin(call, function, zdu_arg_required(fcinfo, 0, "cluster"), wish);
 }
 
 Datum

@@ -9,8 +9,12 @@
 #include "store/plan.h"
 #include "utils/timestamp.h"
 
-/* Puts in the target that is meant where none is given. */
-extern void zdu_plan_resolve(const ZduFacts *f, ZduPlanWish *wish);
+/*
+ * Begins a call about a plan that reads only, puts in the target that is meant
+ * where none is given, and makes the plan.  ERROR 42704, 22P02 or 22023 for what
+ * does not exist or makes no sense.
+ */
+extern ZduPlan *zdu_plan_begin(ZduCall *call, const char *function, const char *cluster, ZduPlanWish *wish);
 
 /* Returns what the node at this place waits for, "app3, 1 at once"; NULL: nothing. */
 extern char *zdu_plan_waits_for(const ZduPlan *plan, int place);

@@ -561,6 +561,9 @@ zdu_waits_for(PG_FUNCTION_ARGS)
 	if (result != NULL && call.f->run == RUN_HELD)
 		result = psprintf("%s: %s; SELECT * FROM zdu_why('%s')", call.f->held_rule, call.f->held_reason, cluster);
 	zdu_leave(&call.session);
+	if (RecoveryInProgress())
+		result = psprintf("as of %s%s%s", zdu_as_of() != 0 ? timestamptz_to_str(zdu_as_of()) : "the backup",
+						  result != NULL ? ": " : "", result != NULL ? result : "");
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(result));

@@ -348,7 +348,7 @@ CREATE FUNCTION zdu_waits_for(
 RETURNS text
 LANGUAGE C STABLE
 AS 'MODULE_PATHNAME', 'zdu_waits_for';
-COMMENT ON FUNCTION zdu_waits_for(text) IS 'One line of zdu_why, for zdu.status: what the upgrade waits for; NULL: nothing.';
+COMMENT ON FUNCTION zdu_waits_for(text) IS 'One line of zdu_why, for zdu.status: what the upgrade waits for; NULL: nothing. On a standby it begins with as of when.';
 
 CREATE FUNCTION zdu_log(
 	cluster text,

@@ -79,6 +79,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_expected', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_eta', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_plan', '{viewer,operator,approver,admin}', false),
+	('zdu_simulate', '{viewer,operator,approver,admin}', false),
 	('zdu_plan_summary', '{viewer,operator,approver,admin}', false),
 	('zdu_limit', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_version', '{viewer,operator,approver,admin,worker,node}', false),
