@@ -82,7 +82,7 @@ show_wrong_order()
 set_policy()
 {
 	sql "SELECT zdu_set_policy('unleash', 'default',
-		'{\"version_step\": \"any\", \"schema_phase\": \"pre\", \"min_healthy_time\": \"2s\", \"max_block\": \"1s\"}')"
+		'{\"version_step\": \"any\", \"schema_phase\": \"pre\", \"min_healthy_time\": \"2s\", \"lease\": \"10s\", \"max_block\": \"1s\"}')"
 }
 
 # Prints what a change of the schema would change.  Of some fifty migrations each is made whole,
