@@ -40,24 +40,32 @@ static ZduQuery worst_node = {
 
 static ZduQuery store_nodes = {
 	.text =
-	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $17) "
-	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived)), "
+	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $17, $18) "
+	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived, again)), "
 	"old AS (SELECT n.node_id, " ZDU_COUNTED("n.") " FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
 	"written AS (UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
 	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
 	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
 	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END, "
 	"  begun_at = CASE WHEN g.taken AND NOT n.taken THEN $14 ELSE n.begun_at END, "
-	"  took = CASE WHEN g.arrived AND n.taken AND NOT EXISTS (SELECT FROM zdu.step s WHERE s.node_id = n.node_id AND s.attempt > 1 "
-	"    AND s.started_at >= n.begun_at) THEN coalesce(extract(epoch FROM $14 - n.begun_at), n.took) ELSE n.took END, "
+	"  took = CASE WHEN g.arrived AND n.taken AND NOT g.again THEN coalesce(extract(epoch FROM $14 - n.begun_at), n.took) ELSE n.took END, "
 	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
 	"  FROM given g WHERE n.node_id = g.node_id "
 	"  RETURNING " ZDU_COUNTED("n.") "), "
 	ZDU_COUNT_DELTA,
-	.nargs = 17,
+	.nargs = 18,
 	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
 		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
-	BOOLARRAYOID, BOOLARRAYOID}
+	BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
+};
+
+/* LIMIT, lest it becomes a join of all steps there are. */
+static ZduQuery tried_again = {
+	.text =
+	"SELECT n.node_id FROM unnest($1) AS g(node_id) JOIN zdu.node n ON n.node_id = g.node_id CROSS JOIN LATERAL "
+	"(SELECT FROM zdu.step_plan p JOIN zdu.step_state s ON s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
+	" WHERE p.node_id = n.node_id AND s.attempt > 1 AND s.started_at >= n.begun_at LIMIT 1) a",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
 };
 
 /* The mean moves with about the last twenty. */
@@ -318,12 +326,39 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 	return c;
 }
 
+/* How long a node took counts only if every step of it went well at the first attempt. */
+static void
+find_tried_again(ZduNode **changed, bool *again, int k)
+{
+	int64	   *ids = palloc(sizeof(int64) * k);
+	int			n = 0;
+	ZduReader	r;
+
+	for (int i = 0; i < k; i++)
+	{
+		again[i] = false;
+		if (changed[i]->arrived)
+			ids[n++] = changed[i]->id;
+	}
+	if (n == 0)
+		return;
+	zdu_run(&tried_again, (ZduArg[]) {zdu_int8_array(ids, n)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		int64		id = zdu_read_int8(&r);
+
+		for (int i = 0; i < k; i++)
+			again[i] |= changed[i]->id == id;
+	}
+}
+
 void
 zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 {
 	int64	   *ids = palloc(sizeof(int64) * (n + 1));
 	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
-	bool	   *flags = palloc(sizeof(bool) * 10 * (n + 1));
+	bool	   *flags = palloc(sizeof(bool) * 11 * (n + 1));
 	ZduNode   **changed = palloc(sizeof(ZduNode *) * (n + 1));
 	int			k = 0;
 
@@ -345,12 +380,14 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 		for (int c = 0; c < lengthof(row); c++)
 			flags[c * k + i] = row[c];
 	}
+	find_tried_again(changed, flags + 10 * k, k);
 	zdu_run(&store_nodes, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_text_array(texts, k), zdu_bool_array(flags, k),
 		zdu_text_array(texts + k, k), zdu_text_array(texts + 2 * k, k), zdu_bool_array(flags + k, k),
 		zdu_bool_array(flags + 2 * k, k), zdu_bool_array(flags + 3 * k, k), zdu_bool_array(flags + 4 * k, k),
 		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
-		zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool_array(flags + 8 * k, k), zdu_bool_array(flags + 9 * k, k)
+		zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool_array(flags + 8 * k, k), zdu_bool_array(flags + 9 * k, k),
+		zdu_bool_array(flags + 10 * k, k)
 	});
 	n = 0;
 	for (int i = 0; i < k; i++)
