@@ -49,6 +49,7 @@ CORE_OBJS = \
 	src/core/pack.o \
 	src/core/path.o \
 	src/core/plan.o \
+	src/core/protocol.o \
 	src/core/signature.o \
 	src/core/stage.o \
 	src/core/verdict.o \

@@ -9,6 +9,7 @@
 #include "api/guard.h"
 #include "catalog/pg_type.h"
 #include "core/version.h"
+#include "store/document.h"
 #include "store/event.h"
 #include "store/node.h"
 #include "store/placement.h"
@@ -200,6 +201,8 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetI
 		return;
 	/* Who has not the program would see nothing, and nobody else would look meanwhile. */
 	if (rb->observe_program != NULL && !zdu_worker_has(w, rb->observe_program))
+		return;
+	if (zdu_protocol_needed(zdu_get_object(&rb->document->root, "observe")) > w->protocol)
 		return;
 	/* Not so rarely that a node would count as unheard only because nobody looked (N4). */
 	ids = zdu_observations_due(f, w->node, Min(rb->observe_every, f->heartbeat_ttl / 3), &n, &names);

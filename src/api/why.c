@@ -13,9 +13,11 @@
 #include "api/refuse.h"
 #include "api/take.h"
 #include "catalog/pg_type.h"
+#include "core/protocol.h"
 #include "funcapi.h"
 #include "store/deployment.h"
 #include "store/gate.h"
+#include "store/document.h"
 #include "store/node.h"
 #include "store/placement.h"
 #include "store/queue.h"
@@ -73,14 +75,14 @@ static ZduQuery last_worker = {
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
-/* Programs that no worker which is listening has. */
+/* Programs that no worker which is listening has; a protocol counts as one. */
 static ZduQuery missing_programs = {
 	.text =
 	"WITH wanted AS (SELECT DISTINCT e #>> '{}' AS program FROM zdu.runbook r, jsonb_path_query(r.document, '$.**.exec') AS e "
-	"  WHERE r.name = $2 AND r.revision = $3 AND r.shipped = $4) "
+	"  WHERE r.name = $2 AND r.revision = $3 AND r.shipped = $4 UNION SELECT 'protocol/' || $5 WHERE $5 > 1) "
 	"SELECT string_agg(w.program, ', ' ORDER BY w.program) FROM wanted w WHERE NOT EXISTS "
 	"(SELECT FROM zdu.worker k WHERE k.cluster_id = $1 AND w.program = ANY (k.programs))",
-	.nargs = 4, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID}
+	.nargs = 5, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID, INT4OID}
 };
 
 static ZduQuery given_up_nodes = {
@@ -149,6 +151,7 @@ why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
 	char	   *ago;
 	char	   *since;
 	char	   *missing;
+	int			protocol;
 
 	if (rb == NULL)
 		return;
@@ -164,11 +167,20 @@ why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
 		"at least 1", listening > 0 ? NULL : since, listening > 0 ? NULL : "$ systemctl start zdu-worker");
 	if (listening == 0)
 		return;
-	zdu_run(&missing_programs, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped)});
+	protocol = zdu_protocol_needed(&rb->document->root);
+	if (zdu_runbook_has(rb, "guard", NULL))
+		protocol = Max(protocol, ZDU_PROTOCOL_WATCHES);
+	zdu_run(&missing_programs, (ZduArg[]) {
+		zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped), zdu_int4(protocol)
+	});
 	missing = zdu_first_text();
-	put(a, missing == NULL ? "yes" : "no", "W4", "programs",
-		missing == NULL ? "installed" : psprintf("no worker has the program %s", missing), NULL, NULL,
-		missing == NULL ? NULL : "$ zdu_worker CONNINFO --runbooks DIR");
+	if (missing != NULL && strncmp(missing, "protocol/", 9) == 0)
+		put(a, "no", "M6", "programs", psprintf("no worker speaks %s, which runbook \"%s\" needs", missing, rb->name), NULL, NULL,
+			"SELECT extversion FROM pg_extension WHERE extname = 'zdu' -- and zdu_worker of that version");
+	else
+		put(a, missing == NULL ? "yes" : "no", "W4", "programs",
+			missing == NULL ? "installed" : psprintf("no worker has the program %s", missing), NULL, NULL,
+			missing == NULL ? NULL : "$ zdu_worker CONNINFO --runbooks DIR");
 }
 
 static void

@@ -18,6 +18,7 @@
 #include "api/take.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "core/protocol.h"
 #include "errcodes.h"
 #include "funcapi.h"
 #include "store/args.h"
@@ -33,8 +34,6 @@
 #include "utils/guc.h"
 
 PG_FUNCTION_INFO_V1(zdu_work);
-
-#define PROTOCOL 1
 
 /* More than that no worker holds at once: what it says is only its word. */
 #define MAX_SLOTS 1000
@@ -137,6 +136,25 @@ put_errors(Exchange *x)
 					psprintf("report %d: %s", x->matches[i].ord, x->matches[i].message));
 }
 
+/* The worker's programs, and as if they were such the protocols beyond the first that it speaks (M6). */
+static void
+read_programs(Exchange *x, FunctionCallInfo fcinfo)
+{
+	Datum	   *values = NULL;
+	bool	   *nulls = NULL;
+	int			given = 0;
+
+	if (!PG_ARGISNULL(6))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(6), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &given);
+	x->worker.program = palloc(sizeof(char *) * (given + ZDU_PROTOCOL));
+	for (int i = 0; i < given; i++)
+		if (!nulls[i])
+			x->worker.program[x->worker.nprograms++] = TextDatumGetCString(values[i]);
+	for (int p = 2; p <= x->worker.protocol; p++)
+		x->worker.program[x->worker.nprograms++] = psprintf("protocol/%d", p);
+	x->worker.programs = zdu_text_array(x->worker.program, x->worker.nprograms);
+}
+
 static void
 read_arguments(Exchange *x, FunctionCallInfo fcinfo)
 {
@@ -147,26 +165,15 @@ read_arguments(Exchange *x, FunctionCallInfo fcinfo)
 	x->worker.incarnation = zdu_arg_required(fcinfo, 1, "incarnation");
 	x->worker.node = zdu_arg_text(fcinfo, 5);
 	x->worker.protocol = protocol;
-	x->worker.programs = zdu_datum(PG_ARGISNULL(6) ? (Datum) 0 : PG_GETARG_DATUM(6), PG_ARGISNULL(6));
 	x->slots = PG_ARGISNULL(4) ? 0 : Min(Max(PG_GETARG_INT32(4), 0), MAX_SLOTS);
 	x->leaving = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
-	if (!PG_ARGISNULL(6))
-	{
-		Datum	   *values;
-		bool	   *nulls;
-
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(6), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &x->worker.nprograms);
-		x->worker.program = palloc(sizeof(char *) * (x->worker.nprograms + 1));
-		for (int i = 0; i < x->worker.nprograms; i++)
-			x->worker.program[i] = nulls[i] ? pstrdup("") : TextDatumGetCString(values[i]);
-	}
-	/* This release and the previous one are served; there is one so far. */
-	if (protocol != PROTOCOL)
+	if (!zdu_protocol_is_served(protocol))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("protocol %d is not served", protocol),
-				 errdetail("M6: this release of zdu speaks protocol %d.", PROTOCOL),
+				 errdetail("M6: this release of zdu speaks the protocols %d to %d.", ZDU_PROTOCOL_OLDEST, ZDU_PROTOCOL),
 				 errhint("Install a zdu_worker of the extension's version: SELECT extversion FROM pg_extension WHERE extname = 'zdu'")));
+	read_programs(x, fcinfo);
 }
 
 /* D5: whatever a drain's probe says, it is not over while copies must still leave the node.  Returns for which steps. */

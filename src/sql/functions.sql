@@ -306,7 +306,7 @@ CREATE FUNCTION zdu_work(
 	slots integer DEFAULT 0,
 	node text DEFAULT NULL,
 	programs text[] DEFAULT NULL,
-	protocol integer DEFAULT 1,
+	protocol integer DEFAULT 2,
 	leaving boolean DEFAULT false,
 	OUT token text,
 	OUT node text,

@@ -126,7 +126,7 @@ COMMENT ON COLUMN zdu.worker.name IS 'the worker';
 COMMENT ON COLUMN zdu.worker.incarnation IS 'which process';
 COMMENT ON COLUMN zdu.worker.replaced IS 'the process that had the name before: should it still ask, it is told so';
 COMMENT ON COLUMN zdu.worker.protocol IS 'what it understands';
-COMMENT ON COLUMN zdu.worker.programs IS 'programs in its runbook directory; NULL: none';
+COMMENT ON COLUMN zdu.worker.programs IS 'programs in its runbook directory, and protocol/N for every protocol beyond the first that it speaks';
 COMMENT ON COLUMN zdu.worker.node IS 'the one node it is the agent of; NULL: all';
 COMMENT ON COLUMN zdu.worker.asked IS 'when it asked, written at most every quarter of a lease';
 COMMENT ON COLUMN zdu.worker.listened IS 'the same in seconds of zdu.cluster.listened';

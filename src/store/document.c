@@ -4,6 +4,7 @@
  */
 #include "store/document.h"
 
+#include "core/protocol.h"
 #include <ctype.h>
 
 #include "utils/builtins.h"
@@ -79,4 +80,18 @@ zdu_duration_parse(const char *text, int len, double *seconds)
 			return true;
 		}
 	return false;
+}
+
+int
+zdu_protocol_needed(JsonbContainer *document)
+{
+	JsonbIterator *it = document != NULL ? JsonbIteratorInit(document) : NULL;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	int			needed = 1;
+
+	while (it != NULL && (token = JsonbIteratorNext(&it, &v, false)) != WJB_DONE)
+		if (token == WJB_KEY)
+			needed = Max(needed, zdu_protocol_of_key(v.val.string.val, v.val.string.len));
+	return needed;
 }

@@ -21,6 +21,9 @@ extern double zdu_get_duration(JsonbContainer *object, const char *key, double o
 extern int	zdu_get_number(JsonbContainer *object, const char *key, int otherwise);
 extern bool zdu_get_flag(JsonbContainer *object, const char *key);
 
+/* Returns the lowest protocol of a worker that knows every key in it (M6). */
+extern int	zdu_protocol_needed(JsonbContainer *document);
+
 /* Parses "500ms", "30s", "10min", "2h", "1d" into seconds; false: it is none. */
 extern bool zdu_duration_parse(const char *text, int len, double *seconds);
 

@@ -124,6 +124,19 @@ add_program(StringInfo programs, JsonbContainer *spec)
 		appendStringInfo(programs, "%s%s", programs->len > 0 ? " " : "", program);
 }
 
+/*
+ * And, as if it were one, the protocol that the phase asks for: who does not
+ * speak it is not granted the step (M6).
+ */
+static void
+add_protocol(StringInfo programs, JsonbContainer *phase)
+{
+	int			needed = zdu_protocol_needed(phase);
+
+	if (needed > 1)
+		appendStringInfo(programs, "%sprotocol/%d", programs->len > 0 ? " " : "", needed);
+}
+
 /* Makes a step out of a phase of the runbook; NULL: *error. */
 static ZduNewStep *
 make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_id, bool back, Jsonb *vars, Jsonb *keep, char **error)
@@ -166,6 +179,7 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 	add_program(&programs, phase);
 	add_program(&programs, probe);
 	add_program(&programs, force);
+	add_protocol(&programs, phase);
 	s->programs = programs.len > 0 ? programs.data : NULL;
 	return s;
 }

@@ -5,6 +5,7 @@
 #include "store/watch.h"
 
 #include "catalog/pg_type.h"
+#include "core/protocol.h"
 #include "zdu.h"
 
 static ZduQuery insert_watch = {
@@ -54,13 +55,19 @@ zdu_watch_insert(const ZduFacts *f, const ZduNewWatch *w)
 ZduWatchLook *
 zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 {
-	uint64		rows = zdu_run(&watches_due, (ZduArg[]) {
+	uint64		rows;
+	ZduReader	r;
+	ZduWatchLook *looks;
+
+	*n = 0;
+	if (w->protocol < ZDU_PROTOCOL_WATCHES)
+		return NULL;
+	rows = zdu_run(&watches_due, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs,
 		zdu_bool(f->upgrade_id != 0 && !zdu_decide_schema_ready(f))
 	});
-	ZduReader	r = zdu_reader();
-	ZduWatchLook *looks = palloc(sizeof(ZduWatchLook) * (rows + 1));
-
+	r = zdu_reader();
+	looks = palloc(sizeof(ZduWatchLook) * (rows + 1));
 	for (*n = 0; zdu_next_row(&r); (*n)++)
 	{
 		looks[*n].kind = zdu_read_text(&r);

@@ -17,7 +17,7 @@
 #include "worker/notify.h"
 #include "worker/programs.h"
 
-#define PROTOCOL		"1"
+#define PROTOCOL		"2"
 #define POLL_EVERY		1.0
 #define LIST_EVERY		5.0
 #define NOTIFIED_PAUSE	0.005	/* many workers hear the same: they need not ask at the same time */

@@ -96,6 +96,22 @@ my $calls = $zdu->sql('SELECT count(*) FROM fake.call');
 wait_for(sub { $zdu->sql('SELECT count(*) FROM fake.call') >= $calls + 2 });
 is(slurp("$dir/verbs"), "act\n", 'W5: one token is acted for once, however often the answer repeats it');
 
+# --- M6: what it does not know -------------------------------------------
+
+# A verb, a driver and an argument of a later protocol, beside a step that it knows.
+$zdu->clear;
+unlink "$dir/verbs";
+$zdu->hold(token => '1.4', verb => 'dance', args => $step);
+$zdu->hold(token => '1.5', args => { targets => [ { telepathy => 'app1' } ] });
+$zdu->hold(token => '1.6', args => { %$step, music => 'loud' });
+@reports = $zdu->reports("report->>'token' = '1.6'", 2);
+is($reports[0]{evidence}{unit}, 'active', 'M6: an argument that the worker does not know does not keep it from its step');
+is($zdu->sql(q{SELECT count(*) FROM fake.report WHERE report->>'token' = '1.4'}), 0, 'M6: a verb that it does not know it leaves alone');
+like($zdu->sql(q{SELECT DISTINCT report->>'state' || ' ' || (report->'evidence' ? 'error')::text FROM fake.report WHERE report->>'token' = '1.5'}),
+	qr/^failed true$/, 'M6: a driver that it does not know has seen nothing, so it says');
+unlike(slurp("$dir/verbs"), qr/act/, 'M6: nothing was done for any of them');
+is($zdu->sql(q{SELECT count(DISTINCT incarnation) FROM fake.call}), 1, 'M6: and the worker goes on');
+
 # --- looking again ---------------------------------------------------------
 
 $zdu->clear;
