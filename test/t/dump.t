@@ -59,9 +59,16 @@ SELECT zdu_join('shop', 'app' || n, '1.0', 'p'), zdu_heartbeat('shop', 'app' || 
 SELECT zdu_set_release('shop', '1.1'), zdu_set_release('shop', '1.2', 'bad');
 SELECT zdu_set_budget('shop', 'blue', '{"group": "blue"}', '1', 1, '1 h');
 SELECT zdu_set_resource('shop', 's1', '0-1'), zdu_set_placement('shop', 's1', 'app1', 'primary');
+SELECT zdu_set_feature('shop', 'search', '1.1');
+CREATE TABLE config (id int PRIMARY KEY);
+CREATE TABLE audit (what text);
+SELECT zdu_set_node('shop', 'app3', login => session_user), zdu_protect('shop', 'config', 'delta'), zdu_protect('shop', 'audit', 'spool');
 SELECT zdu_set_cluster('other');
+SELECT zdu_operation_begin('other', 'backup');
 SELECT zdu_waive('other', 'D10', 'alone');
 SELECT zdu_begin('shop', '1.1', reason => 'it is time');
+INSERT INTO config VALUES (1);
+INSERT INTO audit VALUES ('of an old node');
 SQL
 
 # Each table's rows, as text, by name, but those that come with the extension.
@@ -128,7 +135,7 @@ is($pg->safe_psql('before', "SELECT state, run FROM zdu.status WHERE cluster = '
 is($pg->safe_psql('before', "SELECT count(*) FROM zdu_work('w', '1', 'shop') WHERE token = '$token'"), 1, 'W5: there its worker still holds its step');
 
 # What is created can be dropped, and leaves nothing behind.
-$pg->safe_psql('before', 'DROP SCHEMA fake CASCADE; DROP EXTENSION zdu');
+$pg->safe_psql('before', 'DROP SCHEMA fake CASCADE; DROP TABLE config, audit; DROP EXTENSION zdu');
 is($pg->safe_psql('before', "SELECT count(*) FROM pg_proc WHERE proname ~ '^zdu_'"), 0, 'L1: DROP EXTENSION takes the functions');
 is($pg->safe_psql('before', "SELECT count(*) FROM pg_namespace WHERE nspname = 'zdu'"), 0, 'L1: and the schema with all that is in it');
 is($pg->safe_psql('before', "CREATE EXTENSION zdu; SELECT zdu_set_cluster('shop')"), 'created', 'L1: and it can be made anew');
