@@ -121,6 +121,7 @@ API_OBJS = \
 	src/api/simulate.o \
 	src/api/sweep.o \
 	src/api/take.o \
+	src/api/transitions.o \
 	src/api/version.o \
 	src/api/waive.o \
 	src/api/why.o \

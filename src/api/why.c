@@ -1,6 +1,6 @@
 /*
  * why.c
- *	  What it waits for and what to type next; the tables.
+ *	  What it waits for and what to type next.
  *
  * The answers come from the predicates that decide, asked of the same facts.
  */
@@ -27,7 +27,6 @@
 
 PG_FUNCTION_INFO_V1(zdu_why);
 PG_FUNCTION_INFO_V1(zdu_waits_for);
-PG_FUNCTION_INFO_V1(zdu_transitions);
 
 /* Service in words: "2 at 2.4.0, 2 at 2.3.1". */
 static ZduQuery serving_versions = {
@@ -579,28 +578,4 @@ zdu_waits_for(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(result));
-}
-
-Datum
-zdu_transitions(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	InitMaterializedSRF(fcinfo, 0);
-	for (int m = 0; zdu_machine_name(m) != NULL; m++)
-	{
-		int			n;
-		const ZduTransition *t = zdu_machine_transitions((ZduMachine) m, &n);
-
-		for (int i = 0; i < n; i++)
-		{
-			const char *row[] = {
-				zdu_machine_name(m), zdu_state_name((ZduMachine) m, t[i].from), t[i].event,
-				zdu_state_name((ZduMachine) m, t[i].to), t[i].rule, t[i].meaning
-			};
-
-			zdu_put_row(rsinfo, row);
-		}
-	}
-	return (Datum) 0;
 }
