@@ -13,6 +13,10 @@
  * keeps nobody else waiting.  What lies behind a closed gate has a later turn
  * than all before it.  Nodes that are down and wait are few: they are
  * read together.  Class 0 costs no place, class 1 are the merely unheard.
+ *
+ * That signatures are equal is said by two bounds: so only the index by
+ * signature has the order that is asked for, and nobody walks through the turns
+ * of a zone that is full to find the first of another.
  */
 #define NEXT_NODES(also, down, unless) \
 	"WITH open AS MATERIALIZED (SELECT s.signature::bigint[] AS budgets, s.free, s.places " \
@@ -26,9 +30,10 @@
 	"    AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
 	"  UNION ALL " \
 	"  SELECT 2, " ZDU_NODE_ROW("u.") " FROM open o CROSS JOIN LATERAL ( " \
-	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets = o.budgets AND n.turn <= $5 AND NOT n.taken AND NOT n.away " \
+	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets >= o.budgets AND n.budgets <= o.budgets AND n.turn <= $5 " \
+	"      AND NOT n.taken AND NOT n.away " \
 	unless \
-	"    ORDER BY n.turn LIMIT o.places) u) c " \
+	"    ORDER BY n.budgets, n.turn LIMIT o.places) u) c " \
 	"ORDER BY c.class, c.turn"
 
 static ZduQuery nodes_heads = {
@@ -50,13 +55,12 @@ static ZduQuery nodes_next = {
  */
 static ZduQuery nodes_next_primaries = {
 	.text = NEXT_NODES(
-	"short AS MATERIALIZED (SELECT f.name FROM (SELECT DISTINCT p.resource FROM zdu.node a JOIN zdu.placement p ON p.node_id = a.node_id "
+	"short AS MATERIALIZED (SELECT DISTINCT q.node_id FROM (SELECT DISTINCT p.resource FROM zdu.node a JOIN zdu.placement p ON p.node_id = a.node_id "
 	"      WHERE a.cluster_id = $1 AND a.away AND (a.taken OR a.state NOT IN ('ACTIVE', 'DRAINING')) AND p.state IN ('active', 'moving')) t "
-	"    JOIN zdu.resource_facts f ON f.cluster_id = $1 AND f.name = t.resource "
-	"    WHERE f.present = f.quorum AND f.active > f.quorum), ",
+	"    JOIN zdu.resource_facts f ON f.cluster_id = $1 AND f.name = t.resource AND f.present = f.quorum AND f.active > f.quorum "
+	"    JOIN zdu.placement q ON q.cluster_id = $1 AND q.resource = f.name AND q.state IN ('active', 'moving')), ",
 	NOT_BETWEEN,
-	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN short ON short.name = p.resource "
-	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving')) "
+	"    AND n.node_id NOT IN (SELECT node_id FROM short) "
 	"    AND ($6 OR NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
 	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving') AND f.present = f.quorum AND f.active = f.quorum)) "),
 	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID, BOOLOID}
