@@ -60,14 +60,6 @@ sub groups
 
 # Returns which version of the module users get from each node.
 sub served { return join(' ', map { (get($url{$_})->{content} =~ /modulea (\S+)$/)[0] // '-' } @nodes); }
-# A group for every node, as the document's step 1.
-sub groups_per_node
-{
-	my ($name) = @_;
-
-	$zdu->sql("SELECT zdu_set_group('$name', 'group-' || translate(address, '.:', '--'), ARRAY[n.name]) FROM zdu.node n JOIN zdu.cluster c USING (cluster_id) WHERE c.name = '$name'");
-}
-
 my $all = 'default: ' . join(' ', map { $address{$_} } @nodes);
 
 is(served(), '1.0 1.0 1.0 1.0', 'M9: version 1.0 of the module runs on every node of the simulated Jahia');
@@ -90,16 +82,28 @@ like(refused_by($zdu, q{SELECT zdu_set_group('site', 'default', '{jahia10}')}), 
 # --- 5. Deployment using a group per node ---
 
 my @own = map { "group-$address{$_}-7860" =~ tr/./-/r } @nodes;
-groups_per_node('site');
+is($zdu->sql(q{SELECT zdu_group_per_node('site')}), 4, 'N13: step 1, one call makes a group for every node');
 is($zdu->sql(q{SELECT string_agg(zdu.node.name || ' ' || node_group, ', ' ORDER BY zdu.node.name) FROM zdu.node JOIN zdu.cluster USING (cluster_id) WHERE zdu.cluster.name = 'site'}),
-	join(', ', map { "$nodes[$_] $own[$_]" } 0 .. 3), 'N13: a group for every node, named as Jahia names them');
+	join(', ', map { "$nodes[$_] $own[$_]" } 0 .. 3), 'N13: named as Jahia names them');
 my $load = $zdu->load('/');
 $zdu->tell("$address{jahia20}:7860.slow");
-$zdu->sql(q{SELECT zdu_begin('site', '2.0')});
-ok($zdu->wait_sql(q{SELECT EXISTS (SELECT FROM zdu.event WHERE cluster = 'site' AND node = 'jahia20' AND new = 'upgrade act')}), 'W1: step 7, the next node when the first is done');
-is(groups(), join('; ', 'default: ', map { "$own[$_]: $address{$nodes[$_]}" } 0 .. 3), 'N13: step 1, one call makes the groups in Jahia, and every node leaves the default group');
-like(refused_by($zdu, q{SELECT zdu_begin('site', '3.0')}), qr/^ZD001 (L3|M8): /, 'M8: any other deployment is refused while this one runs');
-ok($zdu->wait_ready('site'), 'W1: steps 3 to 7 for every node');
+like(refused_by($zdu, "SELECT zdu_deploy('site', '2.0', '$own[0]', through => 'jahia20')"), qr/^ZD002 N15: /, 'N15: a deployment is not sent through a node that is not part of its target group');
+for my $i (0 .. 3)
+{
+	$zdu->sql("SELECT zdu_deploy('site', '2.0', '$own[$i]', through => '$nodes[$i]')");
+	if ($i == 1)
+	{
+		$zdu->wait_sql(q{SELECT EXISTS (SELECT FROM zdu.event WHERE cluster = 'site' AND node = 'jahia20' AND new = 'upgrade act')});
+		is(groups(), join('; ', 'default: ', map { "$own[$_]: $address{$nodes[$_]}" } 0 .. 3), 'N13: step 1, one call makes the groups in Jahia, and every node leaves the default group');
+		like(refused_by($zdu, "SELECT zdu_deploy('site', '2.0', '$own[2]')"), qr/^ZD00\d M8: /, 'M8: any other deployment is refused while this one runs');
+		like(refused_by($zdu, q{SELECT zdu_begin('site', '3.0')}), qr/^ZD001 (L3|M8): /, 'M8: so is another rollout');
+		like(refused_by($zdu, q{SELECT zdu_operation_begin('site', 'module-deploy', '1 min')}), qr/^ZD002 M2: /, 'M8, M2: and any other module management action');
+	}
+	ok($zdu->wait_sql("SELECT done = '" . ($i + 1) . "/4' FROM zdu.status WHERE cluster = 'site'"), "W1: steps 3 to 7: $nodes[$i]");
+}
+like(refused_by($zdu, q{SELECT zdu_drop_groups('site')}), qr/^\w{5} N1[23]: /, 'N13: the groups stay until the default group was deployed to');
+ok($zdu->sql(q{SELECT zdu_deploy('site')}) > 0, 'N15: step 8, without a target it goes to the default group');
+ok($zdu->wait_ready('site'), 'N13: which is done');
 $zdu->untell("$address{jahia20}:7860.slow");
 my ($requests, $failed) = $zdu->end_load($load);
 cmp_ok($requests, '>', 50, "D14: users asked for pages all the while: $requests");
@@ -117,7 +121,8 @@ like($late, qr/not part of the group/, 'N15: Jahia refuses a deployment through 
 $zdu->sql(q{SELECT zdu_finalize('site')});
 ok($zdu->wait_sql(q{SELECT state = 'STABLE' AND run IS NULL FROM zdu.status WHERE cluster = 'site'}), 'L13: the deployment is finalized');
 is(scalar($zdu->calls('^jahia40 POST /modules/api/bundles 200 (?!.*name="target")')), 1, 'L14: step 8, the default group, which is the default target, was given the module once');
-is(groups(), $all, 'D8: step 9, the groups are removed, all nodes are back in the default group');
+is($zdu->sql(q{SELECT zdu_drop_groups('site')}), 4, 'N13: step 9, one call drops them all');
+is(groups(), $all, 'D8: step 9, in Jahia too the groups are removed, all nodes are back in the default group');
 wait_until(sub { served() eq '2.0 2.0 2.0 2.0' });
 is(served(), '2.0 2.0 2.0 2.0', 'L14: and keep the new version there');
 is($zdu->stop($worker), 0, 'W4: the worker ends well');
@@ -132,7 +137,7 @@ $worker = $zdu->start('--name', 'two', '--cluster', 'two');
 $zdu->wait_seen('two');
 $zdu->tell("$address{jahia20}:7860.broken");
 $load = $zdu->load('/');
-$zdu->sql(q{SELECT zdu_begin('two', '3.0', node_group => 'deployment')});
+$zdu->sql(q{SELECT zdu_deploy('two', '3.0', 'deployment')});
 ok($zdu->wait_status('two', 'run', 'held'), 'M9: on one node of the group the module does not start');
 like(curl('jahia10', '/modules/api/bundles/modulea/3.0/_info?target=deployment', '-i'), qr/^HTTP\/1\.1 200 OK.*"cause":/s, 'M9: which Jahia tells as 200 OK with an error inside');
 is(groups(), "default: $address{jahia30} $address{jahia40}; deployment: $address{jahia10} $address{jahia20}", 'N12: step 2, the group was made in Jahia');
@@ -143,10 +148,19 @@ is(join(', ', sort keys %serving), 'jahia30: modulea 2.0, jahia40: modulea 2.0',
 	'D14: step 1, all requests go to the nodes that are not deployed to');
 $zdu->untell("$address{jahia20}:7860.broken");
 $zdu->sql(q{SELECT zdu_retry('two')});
-ok($zdu->wait_sql(q{SELECT count(*) = 2 FROM zdu.event WHERE cluster = 'two' AND new = 'integrate succeeded' AND node IN ('jahia10', 'jahia20')}), 'M9: mended, the group is done');
+ok($zdu->wait_sql(q{SELECT done = '2/4' AND serving = '4/4' FROM zdu.status WHERE cluster = 'two'}), 'M9: mended, the group is done');
 is($zdu->sql(q{SELECT string_agg((SELECT count(*) FROM jsonb_each(evidence) m WHERE m.value->>'moduleState' = 'STARTED')::text, ' ') FROM zdu.step JOIN zdu.cluster USING (cluster_id)
 	WHERE name = 'two' AND phase = 'verify' AND zdu.step.state = 'succeeded'}), '2 2', 'M9: steps 5 and 6, either took requests after both were seen to have it started');
-is(join(' ', (split / /, served())[ 0, 1 ]), '3.0 3.0', 'M9: and the new version runs on both');
+is(served(), '3.0 3.0 2.0 2.0', 'M9: the new version runs on both, and on no other node');
+like(refused_by($zdu, q{SELECT zdu_deploy('two', through => 'jahia10')}), qr/^ZD002 N15: /, 'N15: step 7, the default group is not deployed to through a node of the other one');
+$zdu->sql(q{SELECT zdu_deploy('two', through => 'jahia30')});
+ok($zdu->wait_ready('two'), 'N15: step 7, the remaining nodes');
+is(served(), '3.0 3.0 3.0 3.0', 'M9: step 8, verified on the nodes of the default group');
+$zdu->sql(q{SELECT zdu_finalize('two')});
+ok($zdu->wait_sql(q{SELECT state = 'STABLE' AND run IS NULL FROM zdu.status WHERE cluster = 'two'}), 'L13: the deployment is finalized');
+is(groups(), $all, 'D8: step 9, the temporary group is removed in Jahia');
+is($zdu->sql(q{SELECT zdu_drop_group('two', 'deployment')}), 'dropped', 'N12: step 10, all nodes join back the default group');
+is($zdu->sql(q{SELECT DISTINCT node_group FROM zdu.node JOIN zdu.cluster USING (cluster_id) WHERE zdu.cluster.name = 'two'}), 'default', 'N12: in zdu too');
 ($requests, $failed) = $zdu->end_load($load);
 is($failed, 0, 'D14: users noticed nothing');
 is($zdu->stop($worker), 0, 'W4: the worker ends well');
