@@ -7,6 +7,9 @@ CREATE EXTENSION hstore;
 CREATE SCHEMA sim;
 CREATE SCHEMA sys;
 
+-- What CrateDB calls an object is JSON on the wire.
+CREATE DOMAIN object AS json;
+
 CREATE TABLE sim.node (name text PRIMARY KEY, pid int, version text, disk bigint NOT NULL DEFAULT 1000);
 CREATE TABLE sim.setting (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE sim.asked (id serial, setting text, value text);

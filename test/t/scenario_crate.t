@@ -31,8 +31,8 @@ for my $node (sort keys %address)
 }
 my $database = 'host=' . join(',', map { $address{$_} } sort keys %address) . " port=$port dbname=crate user=postgres";
 
-# The shipped runbook, its guard only faster.
-$zdu->sql(qq{SELECT zdu_set_runbook('crate-quick', jsonb_set(document, '{guard,0,every}', '"200ms"')) FROM zdu.runbook WHERE name = 'crate' AND shipped;
+# The shipped runbook, which only looks more often.
+$zdu->sql(qq{SELECT zdu_set_runbook('crate-quick', jsonb_set(jsonb_set(document, '{guard,0,every}', '"200ms"'), '{placements,every}', '"400ms"')) FROM zdu.runbook WHERE name = 'crate' AND shipped;
 	SELECT zdu_set_policy('crate-quick', 'crate', '{"min_healthy_time": "0s", "drain_timeout": "4s", "lease": "2s"}');
 	SELECT zdu_set_cluster('crate', policy => 'crate-quick', runbook => 'crate-quick', vars => jsonb_build_object('unit', 'crate', 'database', '$database',
 		'availability', 'primaries', 'patience', '2s', 'graceful', 'USR2'))});
@@ -99,7 +99,7 @@ is($zdu->sql(q{SELECT string_agg(DISTINCT version, ' ') FROM zdu.node_status WHE
 $zdu->untell('crate1.slow');
 crate(q{UPDATE sim.node SET disk = 50});
 $zdu->sql(q{SELECT zdu_retry('crate')});
-ok($zdu->wait_sql(q{SELECT evidence->>'needed' = '10' AND evidence->>'free' = '0' FROM zdu.step WHERE phase = 'isolate' AND state = 'running'}),
+ok($zdu->wait_sql(q{SELECT evidence->>'needed' = '10' AND evidence->>'free' = '0' FROM zdu.step WHERE phase = 'check' AND state = 'running'}),
 	'D6: a probe sees that the others have no room for what must move');
 is(join('', map { log_of_node($_) } qw(crate2 crate3 crate4)), '', 'D6: the drain is not even begun');
 crate(q{UPDATE sim.node SET disk = 1000});
@@ -108,7 +108,7 @@ crate(q{UPDATE sim.node SET disk = 1000});
 
 ok($zdu->wait_ready('crate'), 'W1: stopped, upgraded and started, node by node');
 is(crate(q{SELECT string_agg(version['number'], ' ' ORDER BY name) FROM sys.nodes}), '0.48.3 0.48.3 0.48.3 0.48.3', 'W6: every node runs the new version, as the product itself tells');
-is($zdu->sql(q{SELECT max(away) FROM (SELECT sum(CASE new WHEN 'isolate succeeded' THEN 1 WHEN 'integrate succeeded' THEN -1 ELSE 0 END) OVER (ORDER BY event_id) AS away
+is($zdu->sql(q{SELECT max(away) FROM (SELECT sum(CASE new WHEN 'drain running' THEN 1 WHEN 'integrate succeeded' THEN -1 ELSE 0 END) OVER (ORDER BY event_id) AS away
 	FROM zdu.event WHERE cluster = 'crate' AND what = 'step') a}), 1, 'N2: one node at a time');
 is(join(' ', map { scalar(() = log_of_node($_) =~ /^graceful stop\nstopped$/mg) } sort keys %address), '1 1 1 1', 'D1: each stopped gracefully, once');
 is(crate(q{SELECT string_agg(table_name || id, ' ' ORDER BY table_name, id) FROM sim.shard WHERE moved > 0}), 'notes0 notes1 notes2 notes3',
@@ -121,5 +121,67 @@ $zdu->sql(q{SELECT zdu_finalize('crate')});
 ok($zdu->wait_sql(q{SELECT state = 'STABLE' AND run IS NULL FROM zdu.status WHERE cluster = 'crate'}), 'L13: the upgrade is finalized');
 is(settings(), q{SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'new_primaries' SET GLOBAL TRANSIENT cluster.routing.allocation.enable = 'all'},
 	'D8: last but not least re-allocation is enabled again, once');
+
+# --- Observing the reallocation, by zdu ---
+
+is($zdu->sql(q{SELECT count(*) FROM zdu.placement p JOIN zdu.cluster c USING (cluster_id) WHERE c.name = 'crate'}), crate('SELECT count(*) FROM sys.shards'),
+	'D9: zdu knows each shard and replica, and where it is');
+
+# --- Requirements: full minimum data availability ---
+
+sub policy { $zdu->sql(qq{SELECT zdu_set_policy('crate-quick', settings => '$_[0]')}); }
+sub seen { $zdu->wait_sql("SELECT count(*) = (SELECT $_[1] FROM zdu.placement) FROM zdu.placement WHERE resource LIKE 'doc.$_[0] %'") }
+crate(q{SELECT sim.create_table('doc', 'wide', '3');
+	INSERT INTO sim.shard (schema_name, table_name, id, "primary", node, home) SELECT 'doc', 'wide', 0, n = 1, 'crate' || n, 'crate' || n FROM generate_series(1, 4) n});
+$zdu->wait_sql(q{SELECT count(*) = 4 FROM zdu.placement WHERE resource LIKE 'doc.wide%'});
+$zdu->sql(q{SELECT zdu_set_path('crate', '0.48', '0.48', '0.49', '0.49', 'restart', 'the binary serialization format has changed')});
+like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.49.0')}), qr/^ZD002 V4: .*serialization/, 'V4: a feature version that requires a full cluster restart is refused, and says why');
+$zdu->sql(q{SELECT zdu_set_path('crate', '0.48', '0.48', '0.49', '0.49', 'rolling', 'the changelog says that it is safe')});
+policy('{"min_availability": "full", "drain_timeout": "25s"}');
+like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.49.0')}), qr/^ZD002 D3: 4 nodes.*3 replicas/, 'D3: under full, 4 nodes and 3 replicas are not enough nodes');
+crate(q{DELETE FROM sim.shard WHERE table_name = 'wide'; DELETE FROM sim.relation WHERE table_name = 'wide'});
+$zdu->wait_sql(q{SELECT count(*) = 0 FROM zdu.placement WHERE resource LIKE 'doc.wide%'});
+policy('{"reallocate": false}');
+like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.49.0')}), qr/^ZD002 D5: /, 'D5: with reallocate set to false a node that would need to move shards is refused at once');
+policy('{"reallocate": true}');
+
+# --- full: all shards move away, the cluster stays green; step 1 may be omitted; CrateDB 4 knows DECOMMISSION only ---
+
+$zdu->sql(q{SELECT zdu_set_cluster('crate', vars => (SELECT vars || '{"availability": "full", "graceful": "decommission", "patience": "20s"}' FROM zdu.cluster WHERE name = 'crate'))});
+my $set = settings();
+$zdu->tell('crate1.slow');
+$zdu->sql(q{SELECT zdu_begin('crate', '0.49.0')});
+ok(wait_until(sub { log_of_node('crate1') =~ /^graceful stop\n\z/m }), 'W1: ALTER CLUSTER DECOMMISSION reaches the node, too');
+is($zdu->sql(q{SELECT count(*) FROM zdu.remaining WHERE cluster = 'crate' AND node = 'crate1'}), crate(q{SELECT count(*) FROM sys.shards WHERE node['name'] = 'crate1'}),
+	'D9: zdu.remaining shows what has to leave, under full every copy');
+sub red { crate("UPDATE sim.shard SET node = " . ($_[0] ? 'NULL' : 'home') . " WHERE table_name = 'notes' AND id = 1"); }
+red(1);
+$zdu->wait_sql(q{SELECT EXISTS (SELECT FROM zdu.watch WHERE kind = 'guard' AND failed > 0)});
+red(0);
+$zdu->wait_sql(q{SELECT NOT EXISTS (SELECT FROM zdu.watch WHERE kind = 'guard' AND failed > 0)});
+is($zdu->sql(q{SELECT run FROM zdu.status WHERE cluster = 'crate'}), 'running', 'D7: turning red for a small instant does not end the rollout');
+red(1);
+ok($zdu->wait_status('crate', 'run', 'held'), 'D7: red that lasts holds it');
+ok($zdu->wait_sql(q{SELECT health = 'red' FROM zdu.health WHERE cluster = 'crate' AND resource IS NULL}), 'D7: and zdu.health shows the colour');
+red(0);
+$zdu->wait_sql(q{SELECT health = 'green' FROM zdu.health WHERE cluster = 'crate' AND resource IS NULL});
+$zdu->sql(q{SELECT zdu_retry('crate')});
+$zdu->untell('crate1.slow');
+my $worst = 'GREEN';
+ok(wait_until(sub
+{
+	my $now = crate(q{SELECT health FROM sys.health ORDER BY severity DESC LIMIT 1});
+
+	$worst = $now if $now ne 'GREEN';
+	return $zdu->sql(q{SELECT state = 'READY_TO_RUN_UPGRADE_TASKS' AND taken = 0 FROM zdu.cluster_facts WHERE name = 'crate'}) eq 't';
+}), 'W1: all nodes are upgraded');
+is($worst, 'GREEN', 'D3, D7: under full the cluster stays green the whole time');
+is(settings(), $set, 'D8: under full re-allocation is not disabled');
+$zdu->sql(q{SELECT zdu_finalize('crate')});
+ok($zdu->wait_sql(q{SELECT state = 'STABLE' AND run IS NULL FROM zdu.status WHERE cluster = 'crate'}), 'L13: the upgrade is finalized');
+is(settings(), $set, 'D8: nor enabled');
+is(crate(q{SELECT count(*) FROM sys.shards}) . ' ' . crate(q{SELECT min(version['number']) || max(version['number']) FROM sys.nodes}), '20 0.49.00.49.0', 'D3: no shard was lost');
+
 is($zdu->stop($worker), 0, 'W4: the worker ends well');
+$zdu->finish;
 done_testing();
