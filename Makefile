@@ -87,6 +87,7 @@ STORE_OBJS = \
 API_OBJS = \
 	src/api/admin.o \
 	src/api/approve.o \
+	src/api/advice.o \
 	src/api/asset.o \
 	src/api/begin.o \
 	src/api/budget.o \
@@ -183,7 +184,7 @@ WORKER_LIBS = libuv libcurl jansson
 
 EXTRA_CLEAN = $(WORKER_OBJS) $(DATA_built) tmp_check
 
-REGRESS = version session
+REGRESS = version session stuck
 REGRESS_OPTS = --load-extension=zdu
 
 PG_CPPFLAGS = -I$(srcdir)/src

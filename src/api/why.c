@@ -12,10 +12,10 @@
 #include "api/preflight.h"
 #include "api/refuse.h"
 #include "api/take.h"
+#include "api/why.h"
 #include "catalog/pg_type.h"
 #include "core/protocol.h"
 #include "funcapi.h"
-#include "store/deployment.h"
 #include "store/gate.h"
 #include "store/document.h"
 #include "store/node.h"
@@ -41,13 +41,14 @@ static ZduQuery steps_in_flight = {
 	"SELECT coalesce(n.name || ' ', '') || s.phase, s.state, "
 	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' "
 	"       WHEN s.stage = 'end' THEN 'is being ended' "
-	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' "
+	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' || CASE WHEN s.not_before > $3 THEN "
+	"         ', somebody looks in ' || ceil(s.not_before - $3) || ' s, when what it began is over' ELSE '' END "
 	"       WHEN s.phase = 'soak' THEN 'must stay healthy for ' || s.hold_for || ' s' "
 	"       ELSE CASE s.stage WHEN 'act' THEN 'at work' WHEN 'verify' THEN 'not yet seen to be done' ELSE 'looking' END END || CASE WHEN s.attempt > 1 THEN ', attempt ' || s.attempt ELSE '' END, s.started_at, n.name "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 	"WHERE s.cluster_id = $1 AND NOT s.settled AND (s.state IN ('running', 'unknown') OR (s.state = 'pending' AND s.attempt > 0)) "
-	"AND ($2::text IS NULL OR n.name = $2) ORDER BY s.started_at, s.step_id LIMIT 20",
-	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+	"AND ($2::text IS NULL OR n.name = $2) AND (s.upgrade_id IS NOT NULL OR n.attached OR n.in_rotation) ORDER BY s.started_at, s.step_id LIMIT 20",
+	.nargs = 3, .argtypes = {INT8OID, TEXTOID, FLOAT8OID}
 };
 
 /* Copies that must leave nodes whose drain runs: what it waits for. */
@@ -84,14 +85,6 @@ static ZduQuery missing_programs = {
 	.nargs = 5, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID, INT4OID}
 };
 
-static ZduQuery given_up_nodes = {
-	.text =
-	"SELECT n.name, n.state || coalesce(' at ' || n.version::text, '') FROM zdu.node n JOIN zdu.cluster c ON c.cluster_id = n.cluster_id "
-	"WHERE n.cluster_id = $1 AND n.turn IS NULL AND NOT n.taken AND n.heading IS NOT NULL "
-	"AND n.version IS DISTINCT FROM c.target AND ($2::text IS NULL OR n.name = $2) ORDER BY n.name",
-	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
-};
-
 static ZduQuery side_by_side = {
 	.text = "SELECT verdict, rule, subject, observed, since, hint FROM zdu.beside WHERE cluster_id = $1 ORDER BY ord, subject",
 	.nargs = 1, .argtypes = {INT8OID}
@@ -122,15 +115,8 @@ static ZduQuery undo_since = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
-typedef struct Answer
-{
-	ReturnSetInfo *rsinfo;		/* NULL: only the first line is wanted */
-	bool		every;
-	char	   *first;			/* the first refusal, for zdu.status */
-} Answer;
-
-static void
-put(Answer *a, const char *verdict, const char *rule, const char *subject, const char *observed, const char *allowed,
+void
+zdu_why_put(ZduWhy *a, const char *verdict, const char *rule, const char *subject, const char *observed, const char *allowed,
 	const char *since, const char *hint)
 {
 	const char *row[] = {verdict, rule, subject, observed, allowed, since, hint != NULL && hint[0] != '\0' ? hint : NULL};
@@ -143,7 +129,7 @@ put(Answer *a, const char *verdict, const char *rule, const char *subject, const
 
 /* Nothing can happen without somebody to do it: that comes first. */
 static void
-why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
+why_workers(ZduWhy *a, ZduFacts *f, const ZduRunbook *rb)
 {
 	ZduReader	r;
 	int			listening;
@@ -160,7 +146,7 @@ why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
 	listening = zdu_read_int4(&r);
 	ago = zdu_read_text(&r);
 	since = zdu_read_text(&r);
-	put(a, listening > 0 ? "yes" : "no", "W4", "worker",
+	zdu_why_put(a, listening > 0 ? "yes" : "no", "W4", "worker",
 		listening > 0 ? psprintf("%d listening", listening) :
 		ago != NULL ? psprintf("no worker has asked for %s s", ago) : "no worker has ever asked",
 		"at least 1", listening > 0 ? NULL : since, listening > 0 ? NULL : "$ systemctl start zdu-worker");
@@ -174,16 +160,16 @@ why_workers(Answer *a, ZduFacts *f, const ZduRunbook *rb)
 	});
 	missing = zdu_first_text();
 	if (missing != NULL && strncmp(missing, "protocol/", 9) == 0)
-		put(a, "no", "M6", "programs", psprintf("no worker speaks %s, which runbook \"%s\" needs", missing, rb->name), NULL, NULL,
+		zdu_why_put(a, "no", "M6", "programs", psprintf("no worker speaks %s, which runbook \"%s\" needs", missing, rb->name), NULL, NULL,
 			"SELECT extversion FROM pg_extension WHERE extname = 'zdu' -- and zdu_worker of that version");
 	else
-		put(a, missing == NULL ? "yes" : "no", "W4", "programs",
+		zdu_why_put(a, missing == NULL ? "yes" : "no", "W4", "programs",
 			missing == NULL ? "installed" : psprintf("no worker has the program %s", missing), NULL, NULL,
 			missing == NULL ? NULL : "$ zdu_worker CONNINFO --runbooks DIR");
 }
 
 static void
-why_service(Answer *a, ZduFacts *f)
+why_service(ZduWhy *a, ZduFacts *f)
 {
 	char	   *versions;
 	const char *safe = NULL;
@@ -197,7 +183,7 @@ why_service(Answer *a, ZduFacts *f)
 		safe = f->serving == 0 ? "nobody serves: act now" :
 			undo ? "the preparation is still in force, its undo comes at the end" : "held is safe; zdu does nothing by itself";
 	}
-	put(a, "info", NULL, "service", psprintf("%d/%d serve%s%s", f->serving, f->total, versions != NULL ? ": " : "", versions != NULL ? versions : ""),
+	zdu_why_put(a, "info", NULL, "service", psprintf("%d/%d serve%s%s", f->serving, f->total, versions != NULL ? ": " : "", versions != NULL ? versions : ""),
 		NULL, NULL, safe);
 }
 
@@ -224,7 +210,7 @@ first_time(Refusals *told, const ZduVerdict *v)
 }
 
 static void
-put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n, Refusals *told)
+put_verdicts(ZduWhy *a, const ZduFacts *f, const ZduVerdict *v, int n, Refusals *told)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -240,14 +226,14 @@ put_verdicts(Answer *a, const ZduFacts *f, const ZduVerdict *v, int n, Refusals 
 			continue;
 		if (!first_time(told, &v[i]))
 			continue;
-		put(a, v[i].answer == ANSWER_YES ? "yes" : "no", v[i].rule, v[i].subject, v[i].observed,
+		zdu_why_put(a, v[i].answer == ANSWER_YES ? "yes" : "no", v[i].rule, v[i].subject, v[i].observed,
 			v[i].allowed[0] != '\0' ? v[i].allowed : NULL, since, v[i].hint);
 	}
 }
 
 /* Tells what is decided about a node, if it is allowed or also if not; returns whether it is. */
 static bool
-why_node(Answer *a, ZduFacts *f, const ZduNode *node, Refusals *told, bool also_not)
+why_node(ZduWhy *a, ZduFacts *f, const ZduNode *node, Refusals *told, bool also_not)
 {
 	ZduCandidate c = zdu_node_candidate(f, node);
 	ZduVerdict	v[ZDU_PREDICATES];
@@ -259,15 +245,31 @@ why_node(Answer *a, ZduFacts *f, const ZduNode *node, Refusals *told, bool also_
 	return allowed;
 }
 
+/* What is refused to every node alike. */
 static void
-why_take(Answer *a, ZduFacts *f, const char *only)
+why_everybody(ZduWhy *a, ZduFacts *f, Refusals *told)
+{
+	ZduVerdict	v[ZDU_PREDICATES];
+	bool		allowed;
+	int			n = zdu_decide_take(f, NULL, v, &allowed);
+
+	put_verdicts(a, f, v, n, told);
+}
+
+static void
+why_take(ZduWhy *a, ZduFacts *f, const char *only)
 {
 	int			n;
 	ZduNode    *nodes;
 	Refusals	told = {0};
 
 	if (!f->driven)
+	{
+		/* People take the nodes: only what stops them all is told. */
+		if (f->run == RUN_HELD || f->run == RUN_PAUSED || !f->adopted)
+			why_everybody(a, f, &told);
 		return;
+	}
 	if (only != NULL)
 		nodes = zdu_take_only(f, only, &n);
 	else
@@ -285,17 +287,11 @@ why_take(Answer *a, ZduFacts *f, const char *only)
 		(void) why_node(a, f, &nodes[i], &told, true);
 	/* With nothing left to take a full budget is no reason for anything. */
 	if (n == 0 && (f->run == RUN_HELD || f->run == RUN_PAUSED || !f->adopted))
-	{
-		ZduVerdict	v[ZDU_PREDICATES];
-		bool		allowed;
-
-		n = zdu_decide_take(f, NULL, v, &allowed);
-		put_verdicts(a, f, v, n, &told);
-	}
+		why_everybody(a, f, &told);
 }
 
 static void
-why_guards(Answer *a, const ZduFacts *f, const char *only)
+why_guards(ZduWhy *a, const ZduFacts *f, const char *only)
 {
 	ZduReader	r;
 
@@ -307,12 +303,12 @@ why_guards(Answer *a, const ZduFacts *f, const char *only)
 		char	   *observed = zdu_read_text(&r);
 		char	   *until = zdu_read_text(&r);
 
-		put(a, "info", "S6", title, observed, until, zdu_read_text(&r), NULL);
+		zdu_why_put(a, "info", "S6", title, observed, until, zdu_read_text(&r), NULL);
 	}
 }
 
 static void
-why_steps(Answer *a, ZduFacts *f, const char *only)
+why_steps(ZduWhy *a, ZduFacts *f, const char *only)
 {
 	ZduReader	r;
 
@@ -326,10 +322,10 @@ why_steps(Answer *a, ZduFacts *f, const char *only)
 		char	   *since = zdu_read_text(&r);
 		char	   *node = zdu_read_text(&r);
 
-		put(a, "info", "W6", title, psprintf("attempt %d: %s", zdu_read_int4(&r), evidence), until, since,
+		zdu_why_put(a, "info", "W6", title, psprintf("attempt %d: %s", zdu_read_int4(&r), evidence), until, since,
 			node != NULL ? psprintf("SELECT * FROM zdu_log('%s', node => '%s')", f->name, node) : psprintf("SELECT * FROM zdu_log('%s')", f->name));
 	}
-	zdu_run(&steps_in_flight, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
+	zdu_run(&steps_in_flight, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only), zdu_float8(f->listened)});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
 	{
@@ -338,29 +334,14 @@ why_steps(Answer *a, ZduFacts *f, const char *only)
 		char	   *observed = zdu_read_text(&r);
 		char	   *since = zdu_read_text(&r);
 
-		put(a, "info", "W1", title, psprintf("%s: %s", state, observed), NULL, since, NULL);
+		zdu_why_put(a, "info", "W1", title, psprintf("%s: %s", state, observed), NULL, since, NULL);
 		if (a->first == NULL)
 			a->first = psprintf("%s: %s", title, observed);
 	}
 }
 
-/* A rollout by groups waits for the next deployment (N15), or its nodes for each other (M9). */
 static void
-why_next_group(Answer *a, ZduFacts *f, Oid caller)
-{
-	char	   *next = f->taken == 0 && !zdu_nodes_queued(f) ? zdu_deployment_next(f) : NULL;
-
-	if (f->together && f->taken > 0)
-		put(a, "info", "M9", "traffic", psprintf("the nodes of \"%s\" go back into rotation together, when every one is verified", f->node_group),
-			NULL, NULL, NULL);
-	if (next != NULL && zdu_may(caller, "zdu_deploy", f))
-		put(a, "act", NULL, "next group", psprintf("\"%s\" is at %s, the rest is not", f->node_group, f->target), NULL, NULL,
-			strcmp(next, "default") == 0 ? psprintf("SELECT zdu_deploy('%s')", f->name) :
-			psprintf("SELECT zdu_deploy('%s', node_group => '%s')", f->name, next));
-}
-
-static void
-why_copies(Answer *a, ZduFacts *f, const char *only)
+why_copies(ZduWhy *a, ZduFacts *f, const char *only)
 {
 	ZduReader	r;
 
@@ -374,72 +355,15 @@ why_copies(Answer *a, ZduFacts *f, const char *only)
 		int			n = zdu_read_int4(&r);
 		char	   *resource = zdu_read_text(&r);
 
-		put(a, "info", "D9", psprintf("%s drain", node), n == 1 ? psprintf("its copy of %s must leave first", resource) :
+		zdu_why_put(a, "info", "D9", psprintf("%s drain", node), n == 1 ? psprintf("its copy of %s must leave first", resource) :
 			psprintf("%d copies must leave first, that of %s among them", n, resource), "0", NULL,
 			psprintf("SELECT * FROM zdu.remaining WHERE cluster = '%s' AND node = '%s'", f->name, node));
 	}
 }
 
-/* What helps, as far as the caller may do it. */
-static void
-why_act(Answer *a, const ZduCall *call, const char *only)
-{
-	ZduFacts   *f = call->f;
-	Oid			caller = call->session.caller;
-	ZduReader	r;
-	char	   *given_up[20];
-	int			n = 0;
-	const char *named = only != NULL ? psprintf(", node => '%s'", only) : "";
-
-	int			nfailed;
-	ZduStep    *failed = zdu_steps_failed(f, &nfailed);
-
-	if ((f->run == RUN_HELD || nfailed > 0) && zdu_may(caller, "zdu_retry", f))
-		put(a, "act", NULL, only != NULL ? psprintf("mend %s", only) : "mend", "then try again what failed", NULL, NULL,
-			psprintf("SELECT zdu_retry('%s'%s)", f->name, named));
-	if (f->run == RUN_PAUSED && zdu_may(caller, "zdu_resume", f))
-		put(a, "act", NULL, "resume", "paused by a person", NULL, NULL, psprintf("SELECT zdu_resume('%s')", f->name));
-	if (zdu_upgrade_mode(f) && strcmp(f->rollback, "allow") == 0 && (f->run == RUN_HELD || nfailed > 0) && zdu_may(caller, "zdu_rollback", f))
-	{
-		for (int i = 0; i < nfailed; i++)
-			if (failed[i].node != NULL && (only == NULL || strcmp(only, failed[i].node) == 0))
-				put(a, "act", NULL, psprintf("give up %s", failed[i].node), psprintf("back to %s, the others go on%s", f->original, zdu_expect_nodes(f, 1)), NULL, NULL,
-					psprintf("SELECT zdu_rollback('%s', node => '%s')", f->name, failed[i].node));
-		if (only == NULL)
-			put(a, "act", NULL, "give up all", psprintf("%d nodes back to %s%s", f->counts.upgraded + nfailed, f->original, zdu_expect_nodes(f, f->counts.upgraded + nfailed)), NULL, NULL,
-				psprintf("SELECT zdu_rollback('%s')", f->name));
-	}
-	zdu_run(&given_up_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
-	r = zdu_reader();
-	while (n < lengthof(given_up) && zdu_next_row(&r))
-	{
-		given_up[n] = zdu_read_text(&r);
-		put(a, "no", "L9", given_up[n], psprintf("%s was given up, it is %s", given_up[n], zdu_read_text(&r)), f->target, NULL,
-			psprintf("SELECT zdu_retry('%s', node => '%s')", f->name, given_up[n]));
-		n++;
-	}
-	if (f->node_group != NULL && zdu_upgrade_mode(f) && only == NULL)
-		why_next_group(a, f, caller);
-	if (f->upgrade_id != 0 && zdu_upgrade_mode(f) && only == NULL)
-	{
-		ZduVerdict	v;
-
-		zdu_decide_finalize(f, zdu_node_worst(f), &v);
-		if (v.answer == ANSWER_YES && zdu_may(caller, "zdu_finalize", f))
-		{
-			put(a, "act", NULL, "finalize", psprintf("%d of %d nodes run %s", f->at_target, f->total, f->highest_online), NULL, NULL,
-				psprintf("SELECT zdu_finalize('%s')", f->name));
-			if (a->first == NULL)
-				a->first = psprintf("SELECT zdu_finalize('%s')", f->name);
-		}
-		else if (v.answer != ANSWER_YES && f->taken == 0 && n == 0 && f->run == RUN_RUNNING && !zdu_nodes_queued(f))
-			put(a, "no", v.rule, "finalize", pstrdup(v.observed), pstrdup(v.allowed), NULL, f->driven ? NULL : pstrdup(v.hint));
-	}
-}
-
 /* What nodes and applications meet while two versions run, or have left behind. */
 static void
-why_beside(Answer *a, const ZduFacts *f)
+why_beside(ZduWhy *a, const ZduFacts *f)
 {
 	ZduReader	r;
 
@@ -451,13 +375,13 @@ why_beside(Answer *a, const ZduFacts *f)
 
 		for (int i = 0; i < lengthof(cells); i++)
 			cells[i] = zdu_read_text(&r);
-		put(a, cells[0], cells[1], cells[2], cells[3], NULL, cells[4], cells[5]);
+		zdu_why_put(a, cells[0], cells[1], cells[2], cells[3], NULL, cells[4], cells[5]);
 	}
 }
 
 /* May an upgrade begin?  All that would be refused, and what would be in its way, without doing it. */
 static void
-why_begin(Answer *a, ZduCall *call, const char *target)
+why_begin(ZduWhy *a, ZduCall *call, const char *target)
 {
 	ZduFacts   *f = call->f;
 	ZduWish		wish = {.target = target, .acknowledge = true, .every = true};
@@ -471,7 +395,7 @@ why_begin(Answer *a, ZduCall *call, const char *target)
 	{
 		const ZduRefusal *r = lfirst(cell);
 
-		put(a, "no", r->rule, "may begin", r->observed, r->allowed, NULL, r->hint);
+		zdu_why_put(a, "no", r->rule, "may begin", r->observed, r->allowed, NULL, r->hint);
 	}
 	if (f->total == 0)
 		return;
@@ -480,7 +404,7 @@ why_begin(Answer *a, ZduCall *call, const char *target)
 	{
 		const ZduRefusal *r = lfirst(cell);
 
-		put(a, "no", r->rule, "in its way", r->observed, r->allowed, NULL, r->hint);
+		zdu_why_put(a, "no", r->rule, "in its way", r->observed, r->allowed, NULL, r->hint);
 	}
 	if (b.refusals == NIL && a->rsinfo != NULL)
 	{
@@ -495,18 +419,18 @@ why_begin(Answer *a, ZduCall *call, const char *target)
 
 /* What a standby says is as old as what it has replayed. */
 static void
-why_standby(Answer *a, const ZduFacts *f)
+why_standby(ZduWhy *a, const ZduFacts *f)
 {
 	TimestampTz as_of = zdu_as_of();
 
 	if (as_of != 0)
-		put(a, "info", NULL, "standby", "this server only follows", NULL, timestamptz_to_str(as_of), "connect to the primary to change anything");
+		zdu_why_put(a, "info", NULL, "standby", "this server only follows", NULL, timestamptz_to_str(as_of), "connect to the primary to change anything");
 	else if (RecoveryInProgress())
-		put(a, "info", NULL, "standby", "this server only follows, and has replayed nothing yet", NULL, NULL, "connect to the primary to change anything");
+		zdu_why_put(a, "info", NULL, "standby", "this server only follows, and has replayed nothing yet", NULL, NULL, "connect to the primary to change anything");
 }
 
 static void
-explain(Answer *a, ZduCall *call, const char *node, const char *target)
+explain(ZduWhy *a, ZduCall *call, const char *node, const char *target)
 {
 	ZduFacts   *f = call->f;
 	ZduRunbook *rb = zdu_runbook_load(f);
@@ -525,7 +449,7 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 	}
 	why_service(a, f);
 	/* Of a run that goes on the line in zdu.status tells what is in flight, not that the budget is used by it. */
-	if (a->rsinfo == NULL && f->run == RUN_RUNNING)
+	if (a->rsinfo == NULL && f->run == RUN_RUNNING && f->adopted)
 		why_steps(a, f, node);
 	if (f->upgrade_id != 0)
 		why_take(a, f, node);
@@ -538,14 +462,14 @@ explain(Answer *a, ZduCall *call, const char *node, const char *target)
 		why_copies(a, f, node);
 	/* In zdu.status one line is enough; what can be done takes a look at every node. */
 	if (f->upgrade_id != 0 && (a->rsinfo != NULL || a->first == NULL))
-		why_act(a, call, node);
+		zdu_advise(a, call, node);
 }
 
 Datum
 zdu_why(PG_FUNCTION_ARGS)
 {
 	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
-	Answer		a = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo, .every = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3)};
+	ZduWhy		a = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo, .every = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3)};
 	ZduCall		call;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -561,7 +485,7 @@ Datum
 zdu_waits_for(PG_FUNCTION_ARGS)
 {
 	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
-	Answer		a = {0};
+	ZduWhy		a = {0};
 	ZduCall		call;
 	const char *result;
 

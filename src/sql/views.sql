@@ -60,7 +60,7 @@ CROSS JOIN LATERAL (
 			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.target), 0)::integer AS at_target,
-		coalesce(sum(k.n) FILTER (WHERE k.version = c.target AND NOT k.taken), 0)::integer AS done,
+		coalesce(sum(k.n) FILTER (WHERE k.version = coalesce(c.target, CASE WHEN u.run IS NOT NULL THEN c.version END) AND NOT k.taken), 0)::integer AS done,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original), 0)::integer AS upgraded,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original AND k.online), 0)::integer AS upgraded_online,
 		count(DISTINCT k.version) FILTER (WHERE k.online)::integer AS versions_online,
