@@ -27,6 +27,19 @@ static ZduQuery before_begun = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+/*
+ * Nodes on which more was begun than taking them out, and that were not brought
+ * back since: what they were last seen to run may no longer be what is there.
+ */
+static ZduQuery nodes_begun = {
+	.text =
+	"SELECT t.node_id FROM (SELECT DISTINCT ON (s.node_id) s.node_id, s.direction, s.phase, s.state FROM zdu.step s "
+	"  WHERE s.upgrade_id = $1 AND s.node_id IS NOT NULL AND s.started_at IS NOT NULL AND ($2 = 0 OR s.node_id = $2) ORDER BY s.node_id, s.ord DESC) t "
+	"WHERE CASE t.direction WHEN 'forward' THEN t.phase NOT IN ('check', 'isolate', 'drain') ELSE t.state NOT IN ('succeeded', 'skipped') END "
+	"ORDER BY t.node_id",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}
+};
+
 static ZduQuery cluster_busy = {
 	.text = "SELECT 1 FROM zdu.step_state WHERE cluster_id = $1 AND node_id IS NULL AND NOT settled LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}
@@ -230,6 +243,45 @@ zdu_enlist(ZduFacts *f, const ZduNode *node)
 	zdu_notify();
 }
 
+/* Returns the ids of those nodes, in order. */
+static int64 *
+begun(const ZduFacts *f, int64 only, int *n)
+{
+	uint64		rows = zdu_run(&nodes_begun, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int8(only)});
+	int64	   *ids = palloc(sizeof(int64) * (rows + 1));
+	ZduReader	r = zdu_reader();
+
+	for (*n = 0; zdu_next_row(&r); (*n)++)
+		ids[*n] = zdu_read_int8(&r);
+	return ids;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+static bool
+is_touched(const ZduFacts *f, const ZduNode *node, const int64 *begun_ids, int n)
+{
+	if (node->version != NULL && zdu_version_compare(node->version, f->original) != 0)
+		return true;
+	return bsearch(&node->id, begun_ids, n, sizeof(int64), compare_ids) != NULL;
+}
+
+bool
+zdu_node_is_touched(const ZduFacts *f, const ZduNode *node)
+{
+	int			n;
+	int64	   *ids = begun(f, node->id, &n);
+
+	return is_touched(f, node, ids, n);
+}
+
 int
 zdu_roll_back(ZduFacts *f, const char *reason)
 {
@@ -241,7 +293,10 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 	int64	   *queued = palloc(sizeof(int64) * (n + 1));
 	int			nqueued = 0;
 	int			affected = 0;
+	int			nbegun;
+	int64	   *begun_ids = begun(f, 0, &nbegun);
 
+	(void) zdu_steps_unwind(f, 0);
 	zdu_nodes_dequeue(f, 0, false);
 	zdu_upgrade_set_failures(f, 0);
 	zdu_upgrade_move(f, RUN_ROLLING_BACK, "L23", reason);
@@ -256,7 +311,7 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 	for (int i = 0; i < nplan; i++)
 	{
 		ZduNode    *node = zdu_node_find(nodes, n, plan[i].id);
-		bool		touched = node->version != NULL && zdu_version_compare(node->version, f->original) != 0;
+		bool		touched = is_touched(f, node, begun_ids, nbegun);
 
 		if (node->taken)
 			zdu_unwind(f, node);

@@ -38,6 +38,9 @@ extern void zdu_enlist(ZduFacts *f, const ZduNode *node);
 /* Makes the steps by which workers see to it that detached nodes stay out (W2). */
 extern void zdu_reassert_detached(ZduFacts *f, ZduRunbook *rb);
 
+/* True if the upgrade has begun to change the node, and has not brought it back since. */
+extern bool zdu_node_is_touched(const ZduFacts *f, const ZduNode *node);
+
 /* Makes every touched node go back; the number of them. */
 extern int	zdu_roll_back(ZduFacts *f, const char *reason);
 

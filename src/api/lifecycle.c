@@ -220,7 +220,7 @@ static int
 roll_back_node(ZduFacts *f, const char *name, const char *reason)
 {
 	ZduNode    *node = zdu_node_known(f, name);
-	bool		touched = node->version != NULL && zdu_version_compare(node->version, f->original) != 0;
+	bool		touched = zdu_node_is_touched(f, node);
 	int			nsteps;
 	ZduStep    *steps = zdu_steps_of_node(f, node->id, &nsteps);
 	bool		failed = nsteps > 0 && steps[0].state == STEP_FAILED;
@@ -281,7 +281,6 @@ zdu_rollback(PG_FUNCTION_ARGS)
 	{
 		/* From a pause or a hold it is one leap: what was interrupted is over. */
 		need_transition(f, RUN_ROLLING_BACK, "roll back", psprintf("SELECT * FROM zdu_why('%s')", cluster));
-		(void) zdu_steps_unwind(f, 0);
 		affected = zdu_roll_back(f, reason);
 	}
 	else

@@ -142,6 +142,11 @@ failed_step(ZduFacts *f, ZduProgress *p, ZduNode *node)
 		return false;
 	if (node == NULL)
 	{
+		if (s->phase == PHASE_BEFORE && f->run == RUN_RUNNING && strcmp(f->on_failure, "rollback") == 0)
+		{
+			(void) zdu_roll_back(f, failure_text(p));
+			return true;
+		}
 		zdu_upgrade_hold(f, s->phase == PHASE_AFTER ? "L15" : "D8", failure_text(p));
 		return false;
 	}

@@ -331,6 +331,9 @@ fill(Exchange *x)
 	int			slots = x->leaving ? 0 : x->slots;
 	bool		takes = f->driven && (f->run == RUN_RUNNING || f->run == RUN_ROLLING_BACK);
 
+	/* L23: what is held goes no further, but a single node is brought back. */
+	if (!takes && f->driven && f->resume_to == RUN_RUNNING && (f->run == RUN_HELD || f->run == RUN_PAUSED))
+		takes = zdu_nodes_queued_back(f);
 	if (!x->leaving)
 		slots -= grant(x, slots, 0);
 	if (slots > 0 && takes && zdu_take_nodes(f, runbook_of(x), &x->worker, slots) > 0)

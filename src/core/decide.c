@@ -153,22 +153,30 @@ adopted(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 		zdu_say(v->hint, "SELECT zdu_adopt('the other one is gone')");
 }
 
+/*
+ * L23: one node that somebody brings back, while the others go forward: what
+ * holds the upgrade, or pauses it, is no reason to leave that node as it is.
+ */
+static bool
+is_brought_back(const ZduFacts *f, const ZduCandidate *c)
+{
+	return c != NULL && c->back && f->resume_to == RUN_RUNNING;
+}
+
 static void
 not_paused(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	(void) c;
-	zdu_answer(v, f->run != RUN_PAUSED);
+	zdu_answer(v, f->run != RUN_PAUSED || is_brought_back(f, c));
 	zdu_say(v->observed, "%s", zdu_state_name(ZDU_UPGRADE, f->run));
-	if (f->run == RUN_PAUSED)
+	if (v->answer != ANSWER_YES)
 		zdu_say(v->hint, "SELECT zdu_resume('%s')", f->name);
 }
 
 static void
 not_held(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	(void) c;
-	zdu_answer(v, f->run != RUN_HELD);
-	if (f->run == RUN_HELD)
+	zdu_answer(v, f->run != RUN_HELD || is_brought_back(f, c));
+	if (v->answer != ANSWER_YES)
 	{
 		v->rule = f->held_rule != NULL ? f->held_rule : v->rule;
 		zdu_say(v->observed, "%s", f->held_reason != NULL ? f->held_reason : "held");
@@ -194,9 +202,9 @@ failures_left(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 
 	for (int i = 0; (b = nth_budget(f, c, i)) != NULL; i++)
 	{
-		if (i > 0 && zdu_budget_bears(b))
+		if (i > 0 && (zdu_budget_bears(b) || is_brought_back(f, c)))
 			continue;
-		zdu_answer(v, zdu_budget_bears(b));
+		zdu_answer(v, zdu_budget_bears(b) || is_brought_back(f, c));
 		zdu_say(v->observed, i == 0 ? "%d" : "%d%s failed", b->failures, b->where);
 		zdu_say(v->allowed, "%d", b->max_failures);
 		if (v->answer == ANSWER_YES)
@@ -243,8 +251,7 @@ zdu_decide_schema_ready(const ZduFacts *f)
 static void
 schema_ready(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	(void) c;
-	zdu_answer(v, zdu_decide_schema_ready(f));
+	zdu_answer(v, zdu_decide_schema_ready(f) || (c != NULL && c->back));
 	if (!f->schema_watched)
 		zdu_say(v->observed, "no schema is watched");
 	else if (f->schema_version == NULL)
@@ -261,7 +268,8 @@ schema_ready(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 static void
 not_between(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	zdu_answer(v, c->state != NODE_STARTING && c->state != NODE_TERMINATING);
+	/* L23: one that hangs between them can be brought back all the same. */
+	zdu_answer(v, (c->state != NODE_STARTING && c->state != NODE_TERMINATING) || (c->back && c->stuck));
 	zdu_say(v->observed, "%s is %s", c->name, zdu_state_name(ZDU_NODE, c->state));
 	if (v->answer != ANSWER_YES)
 		zdu_say(v->hint, "SELECT * FROM zdu_log('%s', node => '%s')", f->name, c->name);

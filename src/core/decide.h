@@ -125,6 +125,7 @@ typedef struct ZduCandidate
 	bool		in_rotation;
 	bool		taken;
 	bool		back;			/* it goes back to the original */
+	bool		stuck;			/* too long between two states */
 	int			turn;			/* place in the order of the upgrade */
 	int			place;			/* the same as the upgrade began, from 1; gates count by it */
 	const int  *budgets;		/* places in ZduFacts.budgets, besides the first, that it falls under */

@@ -314,7 +314,7 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 		.name = node->name, .state = node->state, .confirmed = node->confirmed,
 		/* D13: a wish to be out costs its place at once, and only once. */
 		.in_rotation = node->in_rotation && node->attached,
-		.taken = node->taken, .back = node->back, .turn = node->turn, .place = node->place, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
+		.taken = node->taken, .back = node->back, .stuck = node->stuck, .turn = node->turn, .place = node->place, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
 	};
 
 	/* Both are by id. */

@@ -42,7 +42,7 @@ static ZduQuery nodes_heads = {
 };
 
 /* Those between two states keep nobody waiting either. */
-#define NOT_BETWEEN "AND n.state NOT IN ('STARTING', 'TERMINATING') "
+#define NOT_BETWEEN "AND (n.state NOT IN ('STARTING', 'TERMINATING') OR (n.stuck AND n.heading = 'back')) "
 
 static ZduQuery nodes_next = {
 	.text = NEXT_NODES("", NOT_BETWEEN, ""),
@@ -120,6 +120,11 @@ static ZduQuery dequeue_all = {
 	"UPDATE zdu.node SET turn = NULL, heading = CASE WHEN $2 THEN heading END, place = CASE WHEN $2 THEN place END "
 	"WHERE cluster_id = $1 AND (turn IS NOT NULL OR ((heading IS NOT NULL OR place IS NOT NULL) AND NOT $2))",
 	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
+};
+
+static ZduQuery any_back = {
+	.text = "SELECT 1 FROM zdu.node WHERE cluster_id = $1 AND turn < 0 AND NOT taken LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery any_queued = {
@@ -299,3 +304,8 @@ zdu_nodes_queued(const ZduFacts *f)
 	return zdu_run(&any_queued, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0;
 }
 
+bool
+zdu_nodes_queued_back(const ZduFacts *f)
+{
+	return zdu_run(&any_back, (ZduArg[]) {zdu_int8(f->cluster_id)}) > 0;
+}

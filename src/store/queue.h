@@ -30,6 +30,9 @@ extern void zdu_nodes_dequeue(const ZduFacts *f, int64 id, bool keep_heading);
 /* True if some node still has a turn. */
 extern bool zdu_nodes_queued(const ZduFacts *f);
 
+/* True if one of them goes back. */
+extern bool zdu_nodes_queued_back(const ZduFacts *f);
+
 /*
  * Returns nodes to be decided about, best first: those that are down already
  * and cost no place, then those unheard, then by turn.  Of each signature
