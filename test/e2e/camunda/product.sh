@@ -1,5 +1,8 @@
 # Camunda 7: a process engine with a REST interface, whose nodes share one PostgreSQL.  Sourced.
 #
+# The schema's scripts are those in the engine's own archive; org.camunda.bpm.distro:camunda-sql-scripts,
+# which has the same, cannot be had of these versions.
+#
 # The engine does not look whether the schema is its own: zdu has to.  All nodes run with
 # schema-update=false and the same history level, and with prepareThreshold=0: statements that
 # PostgreSQL keeps prepared fail with "cached plan must not change result type" when the schema's
