@@ -79,7 +79,9 @@ SELECT
 	a.primaries,
 	a.primaries_up,
 	w.wanted,
-	CASE WHEN w.wanted <= 2 THEN 1 ELSE w.wanted / 2 + 1 END AS quorum
+	CASE WHEN w.wanted <= 2 THEN 1 ELSE w.wanted / 2 + 1 END AS quorum,
+	-- Where nobody says which copy is the primary, one that is up is enough.
+	CASE WHEN a.up = 0 OR (a.primaries > 0 AND a.primaries_up = 0) THEN 'red' WHEN a.up < w.wanted THEN 'yellow' ELSE 'green' END AS health
 FROM zdu.resource r
 CROSS JOIN LATERAL (
 	SELECT
@@ -109,6 +111,7 @@ COMMENT ON COLUMN zdu.resource_facts.primaries IS 'copies said to be the primary
 COMMENT ON COLUMN zdu.resource_facts.primaries_up IS 'of them: active, on nodes that are up';
 COMMENT ON COLUMN zdu.resource_facts.wanted IS 'copies that are to be there: as many as are placed, within the bounds';
 COMMENT ON COLUMN zdu.resource_facts.quorum IS 'how many of them a write needs: 1 of 1, 1 of 2, then the majority';
+COMMENT ON COLUMN zdu.resource_facts.health IS 'its health as it is now; zdu.resource.health follows at the next sweep (D7)';
 
 CREATE VIEW zdu.remaining_facts AS
 SELECT
@@ -180,7 +183,7 @@ FROM (
 		l.wrong
 	FROM zdu.placement_load l
 	UNION ALL
-	SELECT r.cluster_id, r.name, r.health, r.since, f.up || ' of ' || f.wanted || ' up', NULL
+	SELECT r.cluster_id, r.name, f.health, CASE WHEN f.health = r.health THEN r.since END, f.up || ' of ' || f.wanted || ' up', NULL
 	FROM zdu.resource r
 	JOIN zdu.resource_facts f ON f.cluster_id = r.cluster_id AND f.name = r.name
 ) h
@@ -190,7 +193,7 @@ COMMENT ON VIEW zdu.health IS 'How the copies of data are: a row a cluster, wher
 COMMENT ON COLUMN zdu.health.cluster IS 'the cluster';
 COMMENT ON COLUMN zdu.health.resource IS 'the resource; NULL: the cluster as a whole, as its worst resource';
 COMMENT ON COLUMN zdu.health.health IS 'green: every copy is up; yellow: the primary is; red: it is not';
-COMMENT ON COLUMN zdu.health.since IS 'since when';
+COMMENT ON COLUMN zdu.health.since IS 'since when; NULL: since a moment ago';
 COMMENT ON COLUMN zdu.health.copies IS 'copies that are up, of how many; of the cluster: resources that are not green';
 COMMENT ON COLUMN zdu.health.wrong IS 'what was wrong with what the runbook''s placements last showed; NULL: nothing';
 

@@ -8,14 +8,8 @@
 #include "store/event.h"
 #include "zdu.h"
 
-/*
- * Red is a resource whose primary is not up.  Where nobody says which copy is
- * the primary, one that is up is enough.
- */
 #define SETTLE(names) \
-	"UPDATE zdu.resource r SET health = h.health, since = $2, since_listened = $3 " \
-	"FROM (SELECT f.name, CASE WHEN f.up = 0 OR (f.primaries > 0 AND f.primaries_up = 0) THEN 'red' WHEN f.up < f.wanted THEN 'yellow' ELSE 'green' END AS health " \
-	"      FROM " names ") h " \
+	"UPDATE zdu.resource r SET health = h.health, since = $2, since_listened = $3 FROM (SELECT f.name, f.health FROM " names ") h " \
 	"WHERE r.cluster_id = $1 AND r.name = h.name AND r.health <> h.health"
 
 static ZduQuery settle_all = {
