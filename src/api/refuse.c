@@ -353,7 +353,9 @@ check_plan(ZduCall *call, ZduBegin *b)
 	if (changed == NULL)
 		return;
 	no(b, ERRCODE_ZDU_REFUSED, "N14", psprintf("the plan no longer holds; changed since: %s", changed),
-	   psprintf("SELECT * FROM zdu_plan_summary('%s', %s)", f->name, b->target != NULL ? psprintf("'%s'", b->target) : "NULL"));
+	   psprintf("SELECT * FROM zdu_plan_summary('%s', %s%s%s)", f->name, b->target != NULL ? psprintf("'%s'", b->target) : "NULL",
+				w->node_group != NULL ? psprintf(", node_group => '%s'", w->node_group) : "",
+				w->canary > 0 ? psprintf(", canary => %d", w->canary) : ""));
 }
 
 typedef struct CheckRow
