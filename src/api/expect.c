@@ -52,6 +52,14 @@ static ZduQuery youngest_taken = {
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 
+/* What gates that are still shut want as a soak; how long they want for anything else nobody knows. */
+static ZduQuery soaks_left = {
+	.text =
+	"SELECT sum(s.soak)::double precision FROM (SELECT max(CASE WHEN reached IS NULL THEN soak ELSE greatest(reached + soak - $2, 0) END) AS soak "
+	"  FROM zdu.upgrade_gate WHERE upgrade_id = $1 AND opened_at IS NULL AND place < 2147483647 GROUP BY place) s",
+	.nargs = 2, .argtypes = {INT8OID, FLOAT8OID}
+};
+
 static int
 rounds(int nodes, int at_once)
 {
@@ -124,7 +132,12 @@ seconds_left(const ZduFacts *f)
 	zdu_run(&youngest_taken, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now())});
 	r = zdu_reader();
 	in_flight = zdu_next_row(&r) ? zdu_read_float8(&r, pace) : pace;
-	return longest + Max(pace - in_flight, 0);
+	longest += Max(pace - in_flight, 0);
+	if (back)
+		return longest;
+	zdu_run(&soaks_left, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_float8(f->listened)});
+	r = zdu_reader();
+	return longest + (zdu_next_row(&r) ? zdu_read_float8(&r, 0) : 0);
 }
 
 Datum

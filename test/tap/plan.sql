@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(57);
+SELECT plan(58);
 
 -- The order that a plan shows, as names; the nodes as they have their turns; the nodes as they were taken.
 CREATE FUNCTION pg_temp.planned(c text, v text DEFAULT '1.1.0', n int DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -69,6 +69,7 @@ SELECT zdu_approve('gated', 'start', 'go');
 SELECT sim.drive_until('gated', $$(SELECT done = '1/4' FROM zdu.status WHERE cluster = 'gated')$$);
 SELECT sim.ask('gated'), sim.tick(8), sim.ask('gated'), sim.tick(8), sim.ask('gated');
 SELECT is((SELECT concat_ws(' ', count(*), min(wave), min(starts) BETWEEN '9 min 30 s' AND '9 min 59.9 s') FROM zdu_plan('gated')), '3 1 t', 'D11: and how much of a soak is left');
+SELECT ok((SELECT eta > '9 min 30 s' FROM zdu.status WHERE cluster = 'gated'), 'L22: which is part of the time left');
 
 -- --- budgets ----------------------------------------------------------------------
 
