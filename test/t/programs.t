@@ -136,4 +136,28 @@ spew("$dir/far/package", 'installed 1:2.3.1-1');
 	ok(!-e "$dir/evil", 'W1: and nothing of that was done');
 }
 
+# --- programs of products: what they will not do ---
+
+# What they do is shown by the scenario tests, against simulated products.
+for my $bad (
+	[ 'an address that is an option', 'crate-stop', '-oProxyCommand=evil', 'crate', 'USR2', 'dbname=x', 'n1' ],
+	[ 'a unit with a command in it', 'crate-stop', '10.0.0.1', 'crate;reboot', 'USR2', 'dbname=x', 'n1' ],
+	[ 'a node with a quote in it', 'crate-stop', '10.0.0.1', 'crate', 'decommission', 'dbname=x', q{n1'; DROP TABLE t; --} ],
+	[ 'another way to stop', 'crate-stop', '10.0.0.1', 'crate', 'KILL', 'dbname=x', 'n1' ],
+	[ 'what is no URL', 'jahia-module', 'file:///etc/passwd', 'modulea' ],
+	[ 'a module with a command in it', 'jahia-module', 'http://10.0.0.1', 'modulea;x' ],
+	[ 'a bundle elsewhere', 'jahia-default', 'http://10.0.0.1', '../modulea', '2.0' ],
+	[ 'what is no URL', 'jahia-default', '-K/etc/passwd', 'modulea', '2.0' ],
+	[ 'what is no URL', 'eft-upgrade', 'ftp://10.0.0.1', 'upgrade' ],
+	[ 'another state', 'eft-upgrade', 'http://10.0.0.1', 'sideways' ],
+	[ 'an address that is an option', 'ssh-windows', '-oProxyCommand=evil', 'stop', 'EFT' ],
+	[ 'a service with a quote in it', 'ssh-windows', '10.0.0.1', 'stop', q{EFT'; Remove-Item C:/ #} ],
+	[ 'an installer with a quote in it', 'ssh-windows', '10.0.0.1', 'upgrade', 'EFT', q{C:/a.exe'; x}, '8.1' ],
+	[ 'an unknown action', 'ssh-windows', '10.0.0.1', 'reboot', 'EFT' ])
+{
+	my ($what, $program, @arguments) = @$bad;
+
+	is(act($program, @arguments), 64, "W1: $program refuses $what");
+}
+
 done_testing();

@@ -28,6 +28,6 @@ for my $line (split /\n/, slurp("$top/doc/systems.md"))
 		$missing{"$name: $words"} = 1 if !defined $text || index($text, $words) < 0;
 	}
 }
-cmp_ok($rows, '>', 130, "L22: every feature of the documents has a row: $rows");
-is(join("\n", sort keys %missing), '', 'L22: and every test that a row names is there');
+cmp_ok($rows, '>', 130, "every feature of the documents has a row: $rows");
+is(join("\n", sort keys %missing), '', 'and every test that a row names is there');
 done_testing();
