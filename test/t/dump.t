@@ -66,6 +66,15 @@ SELECT zdu_set_node('shop', 'app3', login => session_user), zdu_protect('shop', 
 SELECT zdu_set_cluster('other');
 SELECT zdu_operation_begin('other', 'backup');
 SELECT zdu_waive('other', 'D10', 'alone');
+SELECT zdu_set_path('shop', '1.2', '1.2', '2.0', '2.0', 'restart', 'the index format changes');
+-- A rollout by groups, that waits for an approval and out a freeze.
+SELECT zdu_set_cluster('groups', 'quick', 'mine', '{"unit": "shop"}'), zdu_set_node('groups', 'a1'), zdu_set_node('groups', 'a2');
+SELECT zdu_force_state('groups', 'a' || n, 'ACTIVE', 'up') FROM generate_series(1, 2) n;
+SELECT zdu_join('groups', 'a' || n, '1.0', 'p'), zdu_heartbeat('groups', 'a' || n, 'p', 'ACTIVE') FROM generate_series(1, 2) n;
+SELECT zdu_set_group('groups', 'first', '{a1}'), zdu_set_gate('groups', 'go', after => 'begin', approval => true);
+SELECT zdu_set_freeze('groups', 'feast', 'freeze', '[2020-01-01,2100-01-01)', reason => 'nobody is there');
+SELECT zdu_deploy('groups', '1.1', 'first');
+SELECT zdu_approve('groups', 'go', 'looks well');
 SELECT zdu_begin('shop', '1.1', reason => 'it is time');
 INSERT INTO config VALUES (1);
 INSERT INTO audit VALUES ('of an old node');
@@ -115,7 +124,7 @@ foreach my $table (sort keys %$before)
 is($after->{$_}, '', "L1: who was heard is left out: $_") foreach qw(node_heard worker);
 is($pg->safe_psql('after', 'SELECT cluster, state, run, original, target, done, serving, display FROM zdu.status'),
 	$pg->safe_psql('before', 'SELECT cluster, state, run, original, target, done, serving, display FROM zdu.status'), 'L1: the same states');
-is($pg->safe_psql('after', 'SET ROLE viewer; SELECT count(*) FROM zdu.status'), 2, 'L22: who was granted something still may');
+is($pg->safe_psql('after', 'SET ROLE viewer; SELECT count(*) FROM zdu.status'), 3, 'L22: who was granted something still may');
 
 # Nobody knows yet whether the other one is still at work.
 my $token = $pg->safe_psql('after', "SELECT epoch || '.' || number FROM zdu.step WHERE state = 'running'");
