@@ -76,6 +76,7 @@ STORE_OBJS = \
 	src/store/row.o \
 	src/store/runbook.o \
 	src/store/runbook_check.o \
+	src/store/runbook_keys.o \
 	src/store/soft.o \
 	src/store/spi.o \
 	src/store/standing.o \

@@ -8,117 +8,12 @@
 
 #include "store/args.h"
 #include "store/document.h"
+#include "store/runbook_keys.h"
 #include "store/soft.h"
 #include "store/vars.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
-
-/* Where a key may stand. */
-#define AT_DOCUMENT 0x01
-#define AT_SPEC 0x02			/* in every place that looks or acts */
-#define AT_PHASE 0x04
-#define AT_NODE 0x08
-#define AT_OBSERVE 0x10
-#define AT_GUARD 0x20
-#define AT_TASK 0x40			/* before and after, besides AT_PHASE */
-#define AT_SCHEMA 0x80
-#define AT_PLACEMENTS 0x100
-
-typedef enum KeyKind
-{
-	KEY_TEXT,
-	KEY_PROGRAM,
-	KEY_WORDS,					/* a list of texts */
-	KEY_NAMES,					/* a list of variables' names */
-	KEY_NUMBER,
-	KEY_FLAG,
-	KEY_DURATION,
-	KEY_PATH,					/* a jsonpath */
-	KEY_METHOD,
-	KEY_STATE,					/* of a server in HAProxy */
-	KEY_ONLY,
-	KEY_FORMAT,					/* the number 1 */
-	KEY_CONNINFO,
-	KEY_ANY,
-	KEY_FORM,					/* name and text */
-	KEY_SPEC,
-	KEY_UNDO,
-	KEY_OBSERVE,
-	KEY_SCHEMA,
-	KEY_PLACEMENTS,
-	KEY_PHASES,
-	KEY_PHASE,
-	KEY_TASKS,
-	KEY_GUARDS
-} KeyKind;
-
-typedef struct KeyRow
-{
-	const char *name;
-	int			places;
-	KeyKind		kind;
-	const char *driver;			/* only together with this key; NULL: always */
-} KeyRow;
-
-static const KeyRow keys[] = {
-	{"zdu_runbook", AT_DOCUMENT, KEY_FORMAT, NULL},
-	{"requires", AT_DOCUMENT, KEY_NAMES, NULL},
-	{"observe", AT_DOCUMENT, KEY_OBSERVE, NULL},
-	{"before", AT_DOCUMENT, KEY_TASKS, NULL},
-	{"node", AT_DOCUMENT, KEY_PHASES, NULL},
-	{"guard", AT_DOCUMENT, KEY_GUARDS, NULL},
-	{"schema", AT_DOCUMENT, KEY_SCHEMA, NULL},
-	{"placements", AT_DOCUMENT, KEY_PLACEMENTS, NULL},
-	{"after", AT_DOCUMENT, KEY_TASKS, NULL},
-	{"comment", AT_DOCUMENT | AT_SPEC, KEY_TEXT, NULL},
-	{"check", AT_NODE, KEY_PHASE, NULL},
-	{"isolate", AT_NODE, KEY_PHASE, NULL},
-	{"drain", AT_NODE, KEY_PHASE, NULL},
-	{"stop", AT_NODE, KEY_PHASE, NULL},
-	{"upgrade", AT_NODE, KEY_PHASE, NULL},
-	{"start", AT_NODE, KEY_PHASE, NULL},
-	{"verify", AT_NODE, KEY_PHASE, NULL},
-	{"integrate", AT_NODE, KEY_PHASE, NULL},
-	{"exec", AT_SPEC, KEY_PROGRAM, "exec"},
-	{"args", AT_SPEC, KEY_WORDS, "exec"},
-	{"sessions", AT_SPEC, KEY_CONNINFO, "exec"},
-	{"http", AT_SPEC, KEY_TEXT, "http"},
-	{"method", AT_SPEC, KEY_METHOD, "http"},
-	{"headers", AT_SPEC, KEY_ANY, "http"},
-	{"body", AT_SPEC, KEY_ANY, "http"},
-	{"form", AT_SPEC, KEY_FORM, "http"},
-	{"haproxy", AT_SPEC, KEY_TEXT, "haproxy"},
-	{"server", AT_SPEC, KEY_TEXT, "haproxy"},
-	{"state", AT_SPEC, KEY_STATE, "haproxy"},
-	{"sql", AT_SPEC, KEY_TEXT, "sql"},
-	{"conninfo", AT_SPEC, KEY_CONNINFO, "sql"},
-	{"params", AT_SPEC, KEY_WORDS, "sql"},
-	{"lock_timeout", AT_SPEC, KEY_DURATION, "sql"},
-	{"statement_timeout", AT_SPEC, KEY_DURATION, "sql"},
-	{"transaction", AT_SPEC, KEY_FLAG, "sql"},
-	{"until", AT_PHASE | AT_GUARD, KEY_PATH, NULL},
-	{"probe", AT_PHASE, KEY_SPEC, NULL},
-	{"only", AT_PHASE, KEY_ONLY, NULL},
-	{"for", AT_PHASE, KEY_DURATION, NULL},
-	{"timeout", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA | AT_PLACEMENTS, KEY_DURATION, NULL},
-	{"retries", AT_PHASE, KEY_NUMBER, NULL},
-	{"retry_delay", AT_PHASE, KEY_DURATION, NULL},
-	{"every", AT_PHASE | AT_OBSERVE | AT_GUARD | AT_SCHEMA | AT_PLACEMENTS, KEY_DURATION, NULL},
-	{"expect", AT_PHASE, KEY_DURATION, NULL},
-	{"may_outlive", AT_PHASE, KEY_FLAG, NULL},
-	{"force", AT_PHASE, KEY_SPEC, NULL},
-	{"failures", AT_GUARD, KEY_NUMBER, NULL},
-	{"version", AT_OBSERVE | AT_SCHEMA, KEY_PATH, NULL},
-	{"active", AT_OBSERVE, KEY_PATH, NULL},
-	{"node_state", AT_OBSERVE, KEY_PATH, NULL},
-	{"tasks", AT_OBSERVE, KEY_PATH, NULL},
-	{"users", AT_OBSERVE, KEY_PATH, NULL},
-	{"copies", AT_PLACEMENTS, KEY_PATH, NULL},
-	{"name", AT_TASK, KEY_TEXT, NULL},
-	{"schema", AT_TASK, KEY_FLAG, NULL},
-	{"undo", AT_TASK, KEY_UNDO, NULL}
-};
 
 static const char *const drivers[] = {"exec", "http", "haproxy", "sql"};
 
@@ -460,9 +355,9 @@ check_together(Check *c, JsonbContainer *object, int places)
 	}
 	if (driver == NULL)
 		bad(c, "has none of exec, http, haproxy, sql");
-	for (int i = 0; i < lengthof(keys); i++)
-		if (keys[i].driver != NULL && strcmp(keys[i].driver, driver) != 0 && zdu_get(object, keys[i].name) != NULL)
-			bad(c, "has \"%s\", which belongs to \"%s\"", keys[i].name, keys[i].driver);
+	for (int i = 0; i < zdu_runbook_nkeys; i++)
+		if (zdu_runbook_keys[i].driver != NULL && strcmp(zdu_runbook_keys[i].driver, driver) != 0 && zdu_get(object, zdu_runbook_keys[i].name) != NULL)
+			bad(c, "has \"%s\", which belongs to \"%s\"", zdu_runbook_keys[i].name, zdu_runbook_keys[i].driver);
 	if (zdu_get(object, "form") != NULL && zdu_get(object, "body") != NULL)
 		bad(c, "has both \"form\" and \"body\"");
 	if (strcmp(driver, "haproxy") == 0 && zdu_get(object, "server") == NULL)
@@ -500,7 +395,7 @@ check_object(Check *c, JsonbContainer *object, int places)
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
 	JsonbValue	v;
-	const KeyRow *row = NULL;
+	const ZduKeyRow *row = NULL;
 
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
@@ -509,9 +404,9 @@ check_object(Check *c, JsonbContainer *object, int places)
 			char	   *name = text_of(&v);
 
 			row = NULL;
-			for (int i = 0; i < lengthof(keys); i++)
-				if ((keys[i].places & places) != 0 && strcmp(keys[i].name, name) == 0)
-					row = &keys[i];
+			for (int i = 0; i < zdu_runbook_nkeys; i++)
+				if ((zdu_runbook_keys[i].places & places) != 0 && strcmp(zdu_runbook_keys[i].name, name) == 0)
+					row = &zdu_runbook_keys[i];
 			if (row == NULL)
 				bad(c, "has the unknown key \"%s\"", name);
 			c->place = psprintf("%s%s%s", place, place[0] != '\0' ? "." : "", name);
