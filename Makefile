@@ -96,7 +96,9 @@ API_OBJS = \
 	src/api/deploy.o \
 	src/api/drive.o \
 	src/api/expect.o \
+	src/api/fact.o \
 	src/api/feature.o \
+	src/api/fleet.o \
 	src/api/freeze.o \
 	src/api/gate.o \
 	src/api/group.o \
@@ -145,9 +147,11 @@ SQL_PARTS = \
 	src/sql/side.sql \
 	src/sql/gate.sql \
 	src/sql/freeze.sql \
+	src/sql/fact.sql \
 	src/sql/group.sql \
 	src/sql/plan.sql \
 	src/sql/views.sql \
+	src/sql/fleet.sql \
 	src/sql/privilege.sql \
 	src/sql/dump.sql
 RUNBOOKS = \

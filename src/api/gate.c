@@ -112,7 +112,7 @@ zdu_gates_advance(ZduFacts *f)
 	{
 		note_reached(f);
 		/* What is held or paused does not go on by itself. */
-		if (f->run != RUN_RUNNING || !zdu_decide_gate(f, &v))
+		if (f->run != RUN_RUNNING || !zdu_decide_gate(f, &v) || !zdu_gate_secure(f))
 		{
 			watch(f);
 			break;

@@ -5,6 +5,7 @@
 #include "api/refuse.h"
 
 #include "api/approve.h"
+#include "api/fact.h"
 #include "api/operation.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
@@ -37,6 +38,13 @@ static ZduQuery must_move = {
 	"JOIN zdu.node n ON n.node_id = p.node_id "
 	"WHERE p.cluster_id = $1 AND ($2 OR (p.state IN ('active', 'moving') AND f.active = f.quorum)) ORDER BY n.name, p.resource LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, BOOLOID}
+};
+
+static ZduQuery busy_dependent = {
+	.text =
+	"SELECT c.name FROM zdu.upgrade_gate g JOIN zdu.upgrade u ON u.upgrade_id = g.upgrade_id JOIN zdu.cluster c ON c.cluster_id = u.cluster_id "
+	"WHERE g.needs = $1 AND g.opened_at IS NOT NULL AND u.ended_at IS NULL ORDER BY c.name LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery all_vars = {
@@ -230,6 +238,34 @@ check_force(ZduCall *call, ZduBegin *b)
 		   psprintf("SELECT zdu_set_policy('%s-own', based_on => '%s', settings => '{\"drain_on_timeout\": \"abort\"}')", f->policy, f->policy));
 }
 
+/* S5: what has to be recorded before. */
+static void
+check_facts(ZduCall *call, ZduBegin *b)
+{
+	char	   *name;
+	char	   *missing = b->runbook != NULL ? zdu_fact_missing(call->f, b->runbook, b->target, &name) : NULL;
+
+	if (missing == NULL)
+		return;
+	no(b, ERRCODE_ZDU_REFUSED, "S5", missing,
+	   zdu_may(call->session.caller, "zdu_record", call->f) ?
+	   psprintf("SELECT zdu_record('%s', '%s', '{\"where\": \"...\"}')", call->f->name, name) :
+	   psprintf("SELECT zdu_waive('%s', 'fact:%s', 'reason')", call->f->name, name));
+}
+
+/* M8: a cluster on which one that is being upgraded has relied. */
+static void
+check_dependents(ZduCall *call, ZduBegin *b)
+{
+	char	   *dependent;
+
+	zdu_run(&busy_dependent, (ZduArg[]) {zdu_int8(call->f->cluster_id)});
+	dependent = zdu_first_text();
+	if (dependent != NULL)
+		no(b, ERRCODE_ZDU_WRONG_STATE, "M8", psprintf("cluster \"%s\", which comes after it, is being upgraded", dependent),
+		   psprintf("SELECT * FROM zdu_why('%s')", dependent));
+}
+
 /* Who began through a pooled login could be anybody: nobody could be the second person. */
 static void
 check_person(ZduCall *call, ZduBegin *b)
@@ -377,6 +413,8 @@ static const CheckRow checks[] = {
 	{check_requires, true},
 	{check_force, false},
 	{check_person, false},
+	{check_facts, false},
+	{check_dependents, false},
 	{check_copies, false},
 	{check_variables, false},
 	{check_plan, true}

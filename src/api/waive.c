@@ -25,6 +25,13 @@ static ZduQuery known_freeze = {
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
+static ZduQuery known_fact = {
+	.text =
+	"SELECT 1 FROM zdu.cluster c JOIN zdu.runbook r ON r.name = c.runbook CROSS JOIN LATERAL jsonb_path_query(r.document, '$.requires_facts[*].fact') AS t(fact) "
+	"WHERE c.cluster_id = $1 AND t.fact #>> '{}' = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
 static ZduQuery insert_waiver = {
 	.text = "INSERT INTO zdu.waiver (cluster_id, rule, reason, at) VALUES ($1, $2, $3, $4) "
 	"ON CONFLICT (cluster_id, rule) DO UPDATE SET reason = excluded.reason, at = excluded.at, session_role = excluded.session_role",
@@ -44,6 +51,7 @@ typedef struct WaiverRow
 static const WaiverRow waivers[] = {
 	{"D10", "D10", "a cluster of one", NULL, NULL},
 	{"gate:", "L22", "a gate of the upgrade", &known_gate, "SELECT gate FROM zdu.gate_status WHERE cluster = '%s'"},
+	{"fact:", "S5", "a fact that the runbook requires", &known_fact, "SELECT document->'requires_facts' FROM zdu.runbook JOIN zdu.cluster c ON c.runbook = runbook.name WHERE c.name = '%s'"},
 	{"freeze:", "L22", "a freeze, or being outside of a window", &known_freeze, "SELECT name, kind, during FROM zdu.freeze -- for cluster %s"}
 };
 

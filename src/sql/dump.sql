@@ -27,6 +27,8 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.gate', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.upgrade_gate', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.approval', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.freeze', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.fact', '');
+SELECT pg_catalog.pg_extension_config_dump('zdu.dependency', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.spool_row', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.event', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.event_log', '');

@@ -218,7 +218,7 @@ CREATE FUNCTION zdu_waive(
 RETURNS text
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_waive';
-COMMENT ON FUNCTION zdu_waive(text,text,text) IS 'Set something aside by name for this upgrade, or the next one: D10 (a cluster of one), gate:NAME, freeze:NAME (a freeze, or being outside of a window). Takes the grant waive, is recorded with the reason, and is over with the upgrade. Returns waived. Errors: 22023 what cannot be waived; 42704 nothing of that name.';
+COMMENT ON FUNCTION zdu_waive(text,text,text) IS 'Set something aside by name for this upgrade, or the next one: D10 (a cluster of one), gate:NAME, fact:NAME, freeze:NAME (a freeze, or being outside of a window). Takes the grant waive, is recorded with the reason, and is over with the upgrade. Returns waived. Errors: 22023 what cannot be waived; 42704 nothing of that name.';
 
 CREATE FUNCTION zdu_grant(
 	role text,

@@ -18,6 +18,7 @@ CREATE TABLE zdu.gate
 	CONSTRAINT gate_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	-- zdu_begin(canary => n) makes a gate of that name where there is none.
 	CONSTRAINT gate_canary_check CHECK (name <> 'canary' OR after = 'canary'),
+	CONSTRAINT gate_after_name_check CHECK (NOT starts_with(name, 'after:')),
 	CONSTRAINT gate_after_check CHECK (after ~ '^(begin|canary|end|[1-9][0-9]{0,5}|[1-9][0-9]?%)$'),
 	CONSTRAINT gate_until_check CHECK ((probe IS NULL) = (until IS NULL)),
 	CONSTRAINT gate_durations_check CHECK (soak >= '0' AND every >= '1 s' AND timeout > '0' AND max_age >= every),

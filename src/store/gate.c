@@ -60,6 +60,26 @@ static ZduQuery pin_canary = {
 	.nargs = 2, .argtypes = {INT8OID, INT4OID}
 };
 
+/* A cluster that comes after others waits for them before its first node. */
+static ZduQuery pin_dependencies = {
+	.text =
+	"INSERT INTO zdu.upgrade_gate (upgrade_id, name, after, place, needs, needs_version) "
+	"SELECT u.upgrade_id, 'after:' || o.name, 'begin', 0, d.after_id, CASE d.version WHEN 'target' THEN u.target ELSE d.version::zdu_version END "
+	"FROM zdu.upgrade u JOIN zdu.dependency d ON d.cluster_id = u.cluster_id JOIN zdu.cluster o ON o.cluster_id = d.after_id "
+	"WHERE u.upgrade_id = $1",
+	.nargs = 1, .argtypes = {INT8OID}
+};
+
+/*
+ * From here to the end of the transaction it begins no upgrade; and if it is
+ * just about to, nobody waits for it: whoever holds one cluster's lock must
+ * not wait for another's.
+ */
+static ZduQuery lock_needed = {
+	.text = "SELECT 1 FROM zdu.cluster WHERE name = $1 FOR SHARE SKIP LOCKED",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
 static ZduQuery reach_gate = {
 	.text =
 	"UPDATE zdu.upgrade_gate g SET reached = CASE WHEN $3 THEN $4 END, reached_at = CASE WHEN $3 THEN $5 END "
@@ -213,8 +233,23 @@ zdu_gates_pin(ZduFacts *f, int64 upgrade_id, int nodes, int canary)
 			pin(f, upgrade_id, nodes, canary, name, probe, timeout, zdu_read_float8(&r, 0), vars);
 		}
 	}
+	zdu_run(&pin_dependencies, (ZduArg[]) {zdu_int8(upgrade_id)});
 	if (canary > 0)
 		zdu_run(&pin_canary, (ZduArg[]) {zdu_int8(upgrade_id), zdu_int4(canary)});
+}
+
+bool
+zdu_gate_secure(ZduFacts *f)
+{
+	ZduVerdict	v;
+
+	if (f->gate.needs == NULL || f->gate.waived)
+		return true;
+	if (zdu_run(&lock_needed, (ZduArg[]) {zdu_text(f->gate.needs)}) == 0)
+		return false;
+	/* What was read before the lock may have changed. */
+	zdu_gate_first(f);
+	return zdu_decide_gate(f, &v);
 }
 
 void

@@ -27,6 +27,12 @@ extern void zdu_calendar_load(ZduFacts *f);
  */
 extern void zdu_gates_pin(ZduFacts *f, int64 upgrade_id, int nodes, int canary);
 
+/*
+ * Sees to it that what f->gate waits for in another cluster stays as it is until
+ * the end of the transaction; false: it does not, or cannot be told now.
+ */
+extern bool zdu_gate_secure(ZduFacts *f);
+
 /* Store of f->gate: the nodes before it are done and well from now on, or not any more; it is open. */
 extern void zdu_gate_reach(ZduFacts *f, bool reached);
 extern void zdu_gate_open(ZduFacts *f);

@@ -330,6 +330,9 @@ check_value(Check *c, JsonbValue *v, KeyKind kind)
 		case KEY_TASKS:
 			check_list_of(c, v, AT_TASK | AT_PHASE | AT_SPEC);
 			break;
+		case KEY_FACTS:
+			check_list_of(c, v, AT_FACT);
+			break;
 		case KEY_GUARDS:
 			check_list_of(c, v, AT_GUARD | AT_SPEC);
 			break;
@@ -343,6 +346,8 @@ check_together(Check *c, JsonbContainer *object, int places)
 	const char *driver = NULL;
 	bool		acts;
 
+	if ((places & AT_FACT) != 0 && zdu_get_text(object, "fact") == NULL)
+		bad(c, "has no \"fact\"");
 	if ((places & AT_SPEC) == 0)
 		return;
 	for (int i = 0; i < lengthof(drivers); i++)

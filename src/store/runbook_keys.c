@@ -7,6 +7,7 @@
 const ZduKeyRow zdu_runbook_keys[] = {
 	{"zdu_runbook", AT_DOCUMENT, KEY_FORMAT, NULL},
 	{"requires", AT_DOCUMENT, KEY_NAMES, NULL},
+	{"requires_facts", AT_DOCUMENT, KEY_FACTS, NULL},
 	{"observe", AT_DOCUMENT, KEY_OBSERVE, NULL},
 	{"before", AT_DOCUMENT, KEY_TASKS, NULL},
 	{"node", AT_DOCUMENT, KEY_PHASES, NULL},
@@ -40,7 +41,7 @@ const ZduKeyRow zdu_runbook_keys[] = {
 	{"lock_timeout", AT_SPEC, KEY_DURATION, "sql"},
 	{"statement_timeout", AT_SPEC, KEY_DURATION, "sql"},
 	{"transaction", AT_SPEC, KEY_FLAG, "sql"},
-	{"until", AT_PHASE | AT_GUARD, KEY_PATH, NULL},
+	{"until", AT_PHASE | AT_GUARD | AT_FACT, KEY_PATH, NULL},
 	{"probe", AT_PHASE, KEY_SPEC, NULL},
 	{"only", AT_PHASE, KEY_ONLY, NULL},
 	{"for", AT_PHASE, KEY_DURATION, NULL},
@@ -60,7 +61,9 @@ const ZduKeyRow zdu_runbook_keys[] = {
 	{"copies", AT_PLACEMENTS, KEY_PATH, NULL},
 	{"name", AT_TASK, KEY_TEXT, NULL},
 	{"schema", AT_TASK, KEY_FLAG, NULL},
-	{"undo", AT_TASK, KEY_UNDO, NULL}
+	{"undo", AT_TASK, KEY_UNDO, NULL},
+	{"fact", AT_FACT, KEY_TEXT, NULL},
+	{"max_age", AT_FACT, KEY_DURATION, NULL}
 };
 
 const int	zdu_runbook_nkeys = lengthof(zdu_runbook_keys);

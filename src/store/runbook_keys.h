@@ -17,6 +17,7 @@
 #define AT_TASK 0x40			/* before and after, besides AT_PHASE */
 #define AT_SCHEMA 0x80
 #define AT_PLACEMENTS 0x100
+#define AT_FACT 0x200
 
 typedef enum KeyKind
 {
@@ -43,7 +44,8 @@ typedef enum KeyKind
 	KEY_PHASES,
 	KEY_PHASE,
 	KEY_TASKS,
-	KEY_GUARDS
+	KEY_GUARDS,
+	KEY_FACTS
 } KeyKind;
 
 typedef struct ZduKeyRow
