@@ -1,6 +1,6 @@
 -- Promise: never more nodes are unavailable than the policy allows, each counted once, and the last one that serves is not touched.
 BEGIN;
-SELECT plan(47);
+SELECT plan(50);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.unavailable(c text) RETURNS int LANGUAGE sql AS $$ SELECT unavailable FROM zdu.cluster_facts WHERE name = c $$;
@@ -76,6 +76,15 @@ SELECT is(zdu_attach('hand', 'app2'), 'attached', 'N6: it can be put back at any
 SELECT sim.drive_until('hand', $$ pg_temp.taken('hand') <> 'none' $$);
 SELECT is(sim.node('hand', 'app2') || ', ' || pg_temp.taken('hand'), 'ACTIVE 1.1.0, app1', 'D13: and the upgrade goes on');
 SELECT is(sim.refused($$ SELECT zdu_detach('hand', 'app4') $$), 'ZD002 D10', 'D13: while a node is in flight no other is detached');
+
+-- N6: said again, somebody looks; what is in rotation is left alone.
+SELECT sim.make('again', 3);
+SELECT is(zdu_attach('again', 'app2'), 'unchanged', 'N6: that it is to be in rotation was known');
+SELECT pg_temp.exchange('again', 10);
+SELECT is(coalesce(sim.acts('again', 'app2'), 'untouched'), 'untouched', 'N6: where it is, nothing is done');
+UPDATE sim.world SET rotation = 'out' WHERE cluster = 'again' AND node = 'app2';
+SELECT zdu_attach('again', 'app2'), pg_temp.exchange('again', 10);
+SELECT is((SELECT rotation FROM sim.world WHERE cluster = 'again' AND node = 'app2'), 'in', 'N6: where the load balancer forgot it, it is put back');
 
 -- D14
 SELECT sim.make('last', 1);

@@ -1,6 +1,6 @@
 -- Promise: a failure is retried as the runbook says, then held; zdu_retry, zdu_rollback(node) and zdu_rollback() each lead out of it.
 BEGIN;
-SELECT plan(50);
+SELECT plan(54);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.why(c text) RETURNS text LANGUAGE sql AS
@@ -85,6 +85,16 @@ SELECT sim.mend('lenient'), zdu_rollback('lenient', 'app2');
 SELECT ok(sim.drive_until('lenient', $$ sim.node('lenient', 'app2') = 'ACTIVE 1.0.0' $$), 'L23: it is brought back');
 SELECT zdu_remove_node('lenient', 'app2', 'bought a new one');
 SELECT is(sim.state('lenient'), 'READY_TO_RUN_UPGRADE_TASKS', 'L9: with the outdated node removed the others are all updated');
+
+-- L11: gone for good
+SELECT pg_temp.held('gone', '{"max_failures": 1, "max_unavailable": "2"}');
+SELECT zdu_declare_down('gone', 'app2', 'it burnt down');
+SELECT is(sim.node('gone', 'app2'), 'OFFLINE 1.0.0 out confirmed', 'L11: a node on which the upgrade has failed is let go when it is declared down');
+SELECT is(sim.state('gone'), 'READY_TO_RUN_UPGRADE_TASKS', 'L10: and holds nothing back');
+SELECT is(zdu_finalize('gone'), 'STABLE', 'L11: the upgrade is finalized without it');
+SELECT sim.make('busy', 3), sim.break('busy', 'app1', 'start', 'sticks'), zdu_begin('busy', '1.1.0');
+SELECT sim.drive_until('busy', $$ sim.step('busy', 'app1') LIKE 'start running%' $$), zdu_declare_down('busy', 'app1', 'it looks dead');
+SELECT matches(sim.node('busy', 'app1'), 'taken', 'L11: while a worker is at it, it is not let go');
 
 SELECT * FROM finish();
 ROLLBACK;
