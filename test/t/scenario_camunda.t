@@ -29,7 +29,8 @@ for my $node (@nodes)
 	$zdu->unit($address{$node}, 'start') == 0 or BAIL_OUT("$node does not start");
 }
 my $front = $zdu->balance('camunda', '/engine-rest/version', map { ($_ => "$address{$_}:$port") } @nodes);
-$zdu->sql(qq{SELECT zdu_set_runbook('engine', jsonb_set(jsonb_set(document, '{observe,every}', '"1s"'), '{schema,every}', '"1s"')) FROM zdu.runbook WHERE name = 'camunda' AND shipped;
+$zdu->sql(qq{SELECT zdu_set_runbook('engine', document || jsonb_build_object('observe', document->'observe' || '{"every": "1s"}',
+	'schema', document->'schema' || '{"every": "1s"}', 'requires_facts', '[{"fact": "rehearsal", "until": "\$.target == \$target || \$.patch == true"}]'::jsonb)) FROM zdu.runbook WHERE name = 'camunda' AND shipped;
 	SELECT zdu_set_policy('engine', 'camunda', '{"min_healthy_time": "0s", "lease": "2s", "heartbeat_ttl": "3s", "max_block": "1s"}');
 	SELECT zdu_set_cluster('engine', policy => 'engine', runbook => 'engine', product => 'camunda', vars => jsonb_build_object('haproxy', '$zdu->{work}/haproxy.sock',
 		'backend', 'camunda', 'unit', 'camunda', 'url', 'http://{address}:$port', 'service', 'http://127.0.0.1:$front', 'database', '$database'))});
@@ -68,6 +69,7 @@ $zdu->sql(q{SELECT zdu_set_release('camunda', v) FROM unnest('{7.5.0,7.5.3,7.6.2
 like(refused_by($zdu, q{SELECT zdu_begin('engine', '7.6.2')}), qr/^ZD002 V3: .*7\.5\.3/, 'V3: the latest patch of the current minor comes first');
 is($zdu->sql(q{SELECT string_agg(to_version, ' ' ORDER BY step) FROM zdu_path('engine', '7.6.2')}), '7.5.3 7.6.2', 'V8: that is the way');
 my $load = $zdu->load('/work');
+$zdu->sql(q{SELECT zdu_record('engine', 'rehearsal', '{"patch": true}')});
 $zdu->sql(q{SELECT zdu_begin('engine', '7.5.3')});
 ok(finish_upgrade(), 'V3: "to do so the rolling update process can be used"');
 is(versions(), '7.5.3 7.5.3 7.5.3', 'W6: every node runs the latest patch');
@@ -82,6 +84,9 @@ is($zdu->sql(q{SELECT schema_version FROM zdu.cluster WHERE name = 'engine'}), '
 like(refused_by($zdu, q{SELECT zdu_begin('engine', '7.6.2')}), qr/^ZD002 V3: the schema is at 7\.5\.0/, 'V3: the database is to be at the latest patch version too');
 store(q{INSERT INTO act_ge_schema_log VALUES ('3', now(), '7.5.3')});
 ok($zdu->wait_sql(q{SELECT schema_version = '7.5.3' FROM zdu.cluster WHERE name = 'engine'}), 'S2: its patch script was applied, which is seen');
+$zdu->sql(q{SELECT zdu_record('engine', 'rehearsal', '{"target": "7.6.0"}')});
+like(refused_by($zdu, q{SELECT zdu_begin('engine', '7.6.2')}), qr/^ZD002 S5: "rehearsal"/, 'S5: the script is to be tested first, in a staging environment, and for this version');
+$zdu->sql(q{SELECT zdu_record('engine', 'rehearsal', '{"target": "7.6.2", "where": "staging", "load": "as in production"}')});
 my $blocker = $zdu->pg->background_psql('camunda');
 $blocker->query_safe('BEGIN; SELECT count(*) FROM act_ru_execution');
 $zdu->sql(q{SELECT zdu_begin('engine', '7.6.2')});

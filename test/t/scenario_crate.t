@@ -61,8 +61,13 @@ sub settings { return join(' ', map { /SQL (SET GLOBAL TRANSIENT cluster\.routin
 like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.49.0')}), qr/^ZD002 V4: /, 'V4: no note that the feature version is safe: it counts as unsafe');
 for my $hotfix (qw(0.48.2 0.48.3))
 {
-	is($zdu->sql("SELECT verdict FROM zdu_why('crate', target => '$hotfix') WHERE subject = 'may begin'"), 'yes', "V5: updating from 0.48.1 to $hotfix is safe, even directly");
+	is($zdu->sql("SELECT string_agg(DISTINCT rule, ' ') FROM zdu_why('crate', target => '$hotfix') WHERE verdict = 'no'"), 'S5', "V5: updating from 0.48.1 to $hotfix is safe, even directly; only a backup is asked for");
 }
+
+# --- "So make sure you have your data backed up!" ---
+
+like(refused_by($zdu, q{SELECT zdu_begin('crate', '0.48.3')}), qr/^ZD002 S5: "backup" was not recorded/, 'S5: nothing begins before the data is backed up');
+$zdu->sql(q{SELECT zdu_record('crate', 'backup', '{"snapshot": "nightly.2026_11_20"}')});
 
 # --- Step 1: disable re-allocations; Step 2: graceful stop ---
 
