@@ -195,6 +195,25 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 	zdu_notify();
 }
 
+/*
+ * N6: it was taken while detached, and attached since; its way left it out of
+ * rotation, as was wished then.
+ */
+static void
+carry_out_late_wish(ZduFacts *f, ZduNode *node)
+{
+	ZduRunbook *rb = zdu_runbook_load(f);
+	char	   *error = NULL;
+	List	   *steps = NIL;
+
+	if (rb != NULL)
+		steps = zdu_runbook_steps(rb, f, node, PHASE_INTEGRATE, PHASE_INTEGRATE, false, node->version != NULL ? node->version : f->version, &error);
+	if (steps == NIL && error == NULL)
+		zdu_node_rotate(node, true, "attached");
+	zdu_steps_insert(f, 0, steps, false);
+	zdu_set_work_waits(f, true);
+}
+
 void
 zdu_release(ZduFacts *f, ZduNode *node)
 {
@@ -202,6 +221,8 @@ zdu_release(ZduFacts *f, ZduNode *node)
 
 	/* An unfinished one keeps its heading: zdu_retry finds it by that. */
 	zdu_node_finish(node, arrived);
+	if (node->attached && !node->in_rotation && node->state == NODE_ACTIVE)
+		carry_out_late_wish(f, node);
 }
 
 /* How long a detached node is left alone before somebody looks whether it is still out. */

@@ -1,6 +1,6 @@
 -- Promise: never more nodes are unavailable than the policy allows, each counted once, and the last one that serves is not touched.
 BEGIN;
-SELECT plan(50);
+SELECT plan(51);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.unavailable(c text) RETURNS int LANGUAGE sql AS $$ SELECT unavailable FROM zdu.cluster_facts WHERE name = c $$;
@@ -85,6 +85,12 @@ SELECT is(coalesce(sim.acts('again', 'app2'), 'untouched'), 'untouched', 'N6: wh
 UPDATE sim.world SET rotation = 'out' WHERE cluster = 'again' AND node = 'app2';
 SELECT zdu_attach('again', 'app2'), pg_temp.exchange('again', 10);
 SELECT is((SELECT rotation FROM sim.world WHERE cluster = 'again' AND node = 'app2'), 'in', 'N6: where the load balancer forgot it, it is put back');
+-- N6: a wish that comes while its node is in flight.
+SELECT sim.make('late', 3), zdu_detach('late', 'app1');
+SELECT pg_temp.exchange('late', 10), zdu_begin('late', '1.1.0'), sim.ask('late');
+SELECT zdu_attach('late', 'app1'), sim.drive_until('late', $$ pg_temp.taken('late') <> 'app1' $$), pg_temp.exchange('late', 10);
+SELECT is(sim.node('late', 'app1') || ', ' || (SELECT rotation FROM sim.world WHERE cluster = 'late' AND node = 'app1'), 'ACTIVE 1.1.0, in',
+          'N6: taken while detached and attached meanwhile, it is put back at the end of its way');
 
 -- D14
 SELECT sim.make('last', 1);
