@@ -126,12 +126,15 @@ advise_end(ZduWhy *a, const ZduCall *call, bool nothing_left)
 	}
 	else if (v.answer != ANSWER_YES && nothing_left)
 	{
+		/* Workers do what is left to do, but for a gate at the end; a hint to look here helps nobody. */
+		bool		in_circles = f->driven && strstr(v.hint, "zdu_why(") != NULL;
+
 		zdu_run(&node_in_error, (ZduArg[]) {zdu_int8(f->cluster_id)});
 		in_error = zdu_first_text();
 		/* L11: what cannot be mended can be stopped, and said to be down. */
 		zdu_why_put(a, "no", v.rule, "finalize", pstrdup(v.observed), pstrdup(v.allowed), NULL,
 					in_error != NULL ? psprintf("SELECT zdu_declare_down('%s', '%s', 'reason')", f->name, in_error) :
-					f->driven ? NULL : pstrdup(v.hint));
+					in_circles ? NULL : pstrdup(v.hint));
 	}
 }
 

@@ -1,6 +1,6 @@
 -- Promise: nodes behind a gate are taken only when those before it are done, well and soaked and its condition passes; zdu_why says which, and what opened stays open.
 BEGIN;
-SELECT plan(78);
+SELECT plan(79);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.touched(c text) RETURNS text LANGUAGE sql AS
@@ -131,6 +131,8 @@ SELECT ok(pg_temp.done('ends', 2), 'D8: it opens, and all is done');
 SELECT pg_temp.rounds('ends', 20);
 SELECT is(sim.run('ends') || ' ' || sim.state('ends'), 'running READY_TO_RUN_UPGRADE_TASKS', 'L13: finalize = auto waits for the gate at the end');
 SELECT is(sim.refused($$ SELECT zdu_finalize('ends') $$), 'ZD001 L22', 'L13: and so must whoever calls zdu_finalize');
+SELECT sim.make('behind', 2), zdu_set_gate('behind', 'go', 'end', approval => true), zdu_begin('behind', '1.1.0'), pg_temp.rounds('behind', 90);
+SELECT alike((SELECT hint FROM zdu_why('behind') WHERE subject = 'finalize'), '%zdu_approve(''behind'', ''go''%', 'L22: zdu_why says what opens a gate behind the last node');
 SELECT sim.gauge('ends', 'may not', '{"may": true}');
 SELECT is(sim.drive('ends', 'completed'), 'completed', 'L13: it opens, and the upgrade ends by itself');
 
