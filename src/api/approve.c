@@ -54,7 +54,7 @@ zdu_require_second_person(const ZduCall *call, const char *primary)
 				(errcode(ERRCODE_ZDU_REFUSED),
 				 errmsg("%s", primary),
 				 errdetail("L22: policy \"%s\" wants a second person, and \"%s\" began the upgrade.", f->policy, session),
-				 errhint("SELECT role FROM zdu.grant WHERE grant_as = 'approver'")));
+				 errhint("Somebody else has to call it, logged in under a name of his own.")));
 }
 
 /* ERROR unless the gate waits for somebody's yes, now. */
