@@ -59,6 +59,7 @@ STORE_OBJS = \
 	src/store/basis.o \
 	src/store/budget.o \
 	src/store/catalogue.o \
+	src/store/count.o \
 	src/store/deployment.o \
 	src/store/document.o \
 	src/store/event.o \
@@ -183,7 +184,7 @@ WORKER_OBJS = src/client/connect.o src/client/options.o \
 	src/worker/child.o src/worker/conninfo.o src/worker/control.o src/worker/driver.o src/worker/driver_exec.o \
 	src/worker/driver_haproxy.o src/worker/driver_http.o src/worker/driver_sql.o \
 	src/worker/follow.o src/worker/haproxy_answer.o src/worker/job.o src/worker/join.o src/worker/keep.o src/worker/log.o src/worker/lookout.o \
-	src/worker/loop.o src/worker/main.o src/worker/notify.o src/worker/programs.o \
+	src/worker/loop.o src/worker/main.o src/worker/notify.o src/worker/outbox.o src/worker/programs.o \
 	src/worker/report.o src/worker/text.o
 WORKER_LIBS = libuv libcurl jansson
 

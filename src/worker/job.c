@@ -4,7 +4,8 @@
  *
  * A job is idle, looking, acting, or ending what it did.  While its report is
  * ready or under way it begins nothing: the answer it has was given by a
- * database that does not know the report yet.
+ * database that does not know the report yet.  One thing needs no answer:
+ * after an action it looks, and both are reported by the same call.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "worker/job.h"
 #include "worker/keep.h"
 #include "worker/log.h"
+#include "worker/outbox.h"
 #include "worker/report.h"
 #include "worker/text.h"
 
@@ -47,6 +49,7 @@ struct ZduJob
 	char	   *node;
 	char	   *phase;
 	json_t	   *args;			/* as of the look or action begun last */
+	json_t	   *look;			/* as of the last look, NULL for none */
 	JobState	state;
 	JobEnd		end;
 	bool		acted;			/* the action was begun, once for this token */
@@ -59,13 +62,21 @@ struct ZduJob
 	ZduCall    *calls;
 	int			ncalls;
 	int			running;
-	json_t	   *report;
-	bool		sent;
+	bool		cut;			/* what runs was told to end */
+	ZduOutbox	outbox;
 	ZduKeep    *keep;			/* what must stay so meanwhile, or NULL */
 	uv_timer_t	timer;			/* the next look, or the end of what runs */
 };
 
 static void begin_calls(ZduJob *job, JobState state);
+
+static void
+hold(json_t **at, json_t *args)
+{
+	json_incref(args);
+	json_decref(*at);
+	*at = args;
+}
 
 static double
 args_number(const ZduJob *job, const char *key, double otherwise)
@@ -115,20 +126,18 @@ free_job(ZduJob *job)
 	zdu_keep_stop(job->keep);
 	free_calls(job);
 	json_decref(job->args);
-	json_decref(job->report);
+	json_decref(job->look);
+	zdu_outbox_clear(&job->outbox);
 	free(job->token);
 	free(job->node);
 	free(job->phase);
 	uv_close((uv_handle_t *) &job->timer, on_timer_closed);
 }
 
-/* The report is ready to be sent; an older one that was not is out of date. */
 static void
 set_report(ZduJob *job, json_t *report)
 {
-	json_decref(job->report);
-	job->report = report;
-	job->sent = false;
+	zdu_outbox_put(&job->outbox, report);
 	job->jobs->ready(job->jobs->arg);
 }
 
@@ -143,15 +152,24 @@ make_report(const ZduJob *job, bool acted)
 static void
 log_acted(const ZduJob *job)
 {
-	int			i;
-
-	for (i = 0; i < job->ncalls; i++)
+	for (int i = 0; i < job->ncalls; i++)
 	{
 		char	   *evidence = json_dumps(job->calls[i].evidence, JSON_COMPACT);
 
 		log_job(job, job->calls[i].failed ? "act_failed" : "acted", "evidence", evidence);
 		free(evidence);
 	}
+}
+
+/* An action is over: looks what it brought about, without being told, which would take an exchange. */
+static void
+look_after(ZduJob *job)
+{
+	zdu_outbox_put_acted(&job->outbox, make_report(job, true));
+	free_calls(job);
+	hold(&job->args, job->look);
+	job->pause = FIRST_PAUSE;
+	begin_calls(job, JOB_LOOKING);
 }
 
 /* All of a look or an action is over. */
@@ -168,6 +186,11 @@ finish_calls(ZduJob *job)
 	switch (job->end)
 	{
 		case END_REPORT:
+			if (acted && !job->cut && job->look != NULL && jobs->may_begin(jobs->arg))
+			{
+				look_after(job);
+				return;
+			}
 			set_report(job, make_report(job, acted));
 			break;
 		case END_RELEASE:
@@ -199,6 +222,7 @@ end_calls(ZduJob *job, JobEnd end, const char *why)
 	int			i = job->ncalls;
 
 	job->end = end;
+	job->cut = true;
 
 	/* The last of them to end frees the calls: none is touched after that. */
 	while (--i >= 0 && job->state != JOB_IDLE)
@@ -249,6 +273,7 @@ begin_calls(ZduJob *job, JobState state)
 
 	job->state = state;
 	job->end = END_REPORT;
+	job->cut = false;
 	job->begun = zdu_now();
 	job->calls = calloc(count + 1, sizeof(ZduCall));
 	if (job->calls == NULL)
@@ -311,19 +336,12 @@ find_job(const ZduJobs *jobs, const ZduOrder *order)
 	return NULL;
 }
 
-static void
-set_args(ZduJob *job, json_t *args)
-{
-	json_incref(args);
-	json_decref(job->args);
-	job->args = args;
-}
-
 /* "probe": looks now the first time, then after longer and longer pauses. */
 static void
 order_probe(ZduJob *job, json_t *args)
 {
-	set_args(job, args);
+	hold(&job->args, args);
+	hold(&job->look, args);
 	if (job->waiting)
 		return;
 	if (job->pause == 0)
@@ -343,7 +361,7 @@ order_act(ZduJob *job, json_t *args)
 {
 	if (job->acted)
 		return;
-	set_args(job, args);
+	hold(&job->args, args);
 	job->acted = true;
 	job->waiting = false;
 
@@ -395,9 +413,7 @@ static const struct
 void
 zdu_jobs_begin_answer(ZduJobs *jobs)
 {
-	ZduJob	   *job;
-
-	for (job = jobs->first; job != NULL; job = job->next)
+	for (ZduJob *job = jobs->first; job != NULL; job = job->next)
 		job->mentioned = false;
 }
 
@@ -425,7 +441,7 @@ zdu_jobs_order(ZduJobs *jobs, const ZduOrder *order)
 		if (strcmp(verbs[i].verb, order->verb) != 0)
 			continue;
 		if (!verbs[i].begins ||
-			(job->state == JOB_IDLE && job->report == NULL && jobs->may_begin(jobs->arg)))
+			(job->state == JOB_IDLE && zdu_outbox_empty(&job->outbox) && jobs->may_begin(jobs->arg)))
 			verbs[i].carry_out(job, order->args);
 		return;
 	}
@@ -512,7 +528,7 @@ zdu_jobs_leave(ZduJobs *jobs)
 		next = job->next;
 
 		/* A report that is ready goes first; the job is handed back after it. */
-		if (job->report != NULL || job->released)
+		if (!zdu_outbox_empty(&job->outbox) || job->released)
 			continue;
 		if (job->token == NULL)
 			forget(job, "the worker leaves");
@@ -531,14 +547,9 @@ json_t *
 zdu_jobs_collect(ZduJobs *jobs)
 {
 	json_t	   *reports = json_array();
-	ZduJob	   *job;
 
-	for (job = jobs->first; job != NULL; job = job->next)
-		if (job->report != NULL)
-		{
-			json_array_append(reports, job->report);
-			job->sent = true;
-		}
+	for (ZduJob *job = jobs->first; job != NULL; job = job->next)
+		zdu_outbox_collect(&job->outbox, reports);
 	return reports;
 }
 
@@ -551,13 +562,8 @@ zdu_jobs_sent(ZduJobs *jobs, bool carried)
 	for (job = jobs->first; job != NULL; job = next)
 	{
 		next = job->next;
-		if (!job->sent)
+		if (!zdu_outbox_sent(&job->outbox, carried))
 			continue;
-		job->sent = false;
-		if (!carried)
-			continue;
-		json_decref(job->report);
-		job->report = NULL;
 
 		/* Should the database still not take it for handed back, it can be told again. */
 		if (job->token == NULL)
@@ -570,10 +576,9 @@ zdu_jobs_sent(ZduJobs *jobs, bool carried)
 int
 zdu_jobs_held(const ZduJobs *jobs)
 {
-	const ZduJob *job;
 	int			held = 0;
 
-	for (job = jobs->first; job != NULL; job = job->next)
+	for (const ZduJob *job = jobs->first; job != NULL; job = job->next)
 		held += job->token != NULL;
 	return held;
 }
@@ -587,10 +592,8 @@ zdu_jobs_any(const ZduJobs *jobs)
 bool
 zdu_jobs_left(const ZduJobs *jobs)
 {
-	const ZduJob *job;
-
-	for (job = jobs->first; job != NULL; job = job->next)
-		if (job->report != NULL || !job->released || (job->state != JOB_IDLE && !lives_on(job)))
+	for (const ZduJob *job = jobs->first; job != NULL; job = job->next)
+		if (!zdu_outbox_empty(&job->outbox) || !job->released || (job->state != JOB_IDLE && !lives_on(job)))
 			return false;
 	return true;
 }

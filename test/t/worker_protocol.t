@@ -71,6 +71,8 @@ $zdu->react('1.1', 'probe', 'done', 'gone');
 $worker = $zdu->start('--name', 'seat');
 @reports = $zdu->reports("report->>'token' = '1.1'", 3);
 is(join(' ', map { "$_->{verb}" } @reports), 'probe act probe', 'W4: a step is a look, the action, a look');
+is($zdu->sql('SELECT count(DISTINCT call) FROM fake.report'), 2,
+	'W4: what is seen right after the action is told together with it, in one call');
 is($reports[0]{evidence}{unit}, 'dead', 'W4: the first look says what is there before anything is done');
 is($reports[2]{evidence}{unit}, 'active', 'W6: the last look says what the action brought about');
 like($reports[1]{log}, qr/^starting a; touch \/tmp\/never for app1$/m, 'W1: arguments reach the program as they are');
