@@ -10,6 +10,7 @@
 #include "store/deployment.h"
 #include "store/placement.h"
 #include "store/queue.h"
+#include "store/vars.h"
 
 /* True if the worker has every program that the steps ask for. */
 static bool
@@ -102,6 +103,9 @@ zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots)
 				continue;
 			}
 			f->current = false;
+			/* Of all of them at once; where none may be taken, of none. */
+			if (nodes[i].vars == NULL)
+				zdu_vars_of_nodes(&nodes[i], n - i);
 			able = take_node(f, rb, w, &nodes[i], &steps);
 			if (!able)
 				break;

@@ -2,12 +2,33 @@
  * count.h
  *	  How zdu.node_count follows zdu.node.
  *
- * A query that writes nodes ends with these: `old` are the rows as they were,
- * `written` as they are now, both with the columns of ZDU_COUNTED; $1 is the
- * cluster.
+ * A query that adds, removes or groups nodes ends with ZDU_COUNT_DELTA: `old`
+ * are the rows as they were, `written` as they are now, both with the columns
+ * of ZDU_COUNTED; $1 is the cluster.  Where nodes go from one state to another,
+ * which is at every step, both are known already: zdu_counts_move().
  */
 #ifndef ZDU_COUNT_H
 #define ZDU_COUNT_H
+
+#include "postgres.h"
+
+#include "core/fsm.h"
+
+/* What of a node is counted. */
+typedef struct ZduCounted
+{
+	const char *version;		/* NULL: not known */
+	ZduNodeState state;
+	bool		confirmed;
+	bool		in_rotation;
+	bool		attached;
+	bool		taken;
+	const int64 *budgets;
+	int			nbudgets;
+} ZduCounted;
+
+/* Takes n nodes from what was counted of them to what they are now. */
+extern void zdu_counts_move(int64 cluster_id, const ZduCounted *was, const ZduCounted *now, int n);
 
 #define ZDU_COUNTED(n) \
 	n "version, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " n "taken, " n "budgets"

@@ -40,21 +40,18 @@ static ZduQuery worst_node = {
 
 static ZduQuery store_nodes = {
 	.text =
-	"WITH given AS (SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, $17, $18) "
-	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived, again)), "
-	"old AS (SELECT n.node_id, " ZDU_COUNTED("n.") " FROM zdu.node n JOIN given g ON g.node_id = n.node_id), "
-	"written AS (UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
+	"UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
 	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
-	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $14 ELSE n.since END, "
-	"  since_listened = CASE WHEN g.moved THEN $15 ELSE n.since_listened END, "
-	"  begun_at = CASE WHEN g.taken AND NOT n.taken THEN $14 ELSE n.begun_at END, "
-	"  took = CASE WHEN g.arrived AND n.taken AND NOT g.again THEN coalesce(extract(epoch FROM $14 - n.begun_at), n.took) ELSE n.took END, "
+	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $13 ELSE n.since END, "
+	"  since_listened = CASE WHEN g.moved THEN $14 ELSE n.since_listened END, "
+	"  begun_at = CASE WHEN g.taken AND NOT n.taken THEN $13 ELSE n.begun_at END, "
+	"  took = CASE WHEN g.arrived AND n.taken AND NOT g.again THEN coalesce(extract(epoch FROM $13 - n.begun_at), n.took) ELSE n.took END, "
 	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
-	"  FROM given g WHERE n.node_id = g.node_id "
-	"  RETURNING " ZDU_COUNTED("n.") "), "
-	ZDU_COUNT_DELTA,
-	.nargs = 18,
-	.argtypes = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $15, $16, $17) "
+	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived, again) "
+	"WHERE n.node_id = g.node_id",
+	.nargs = 17,
+	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
 		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
 	BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
 };
@@ -123,6 +120,12 @@ static ZduQuery stuck_nodes = {
 	.nargs = 4, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID}
 };
 
+static ZduCounted
+counted(const ZduNode *node)
+{
+	return (ZduCounted) {node->version, node->state, node->confirmed, node->in_rotation, node->attached, node->taken, node->budgets, node->nbudgets};
+}
+
 ZduNode *
 zdu_nodes_read(uint64 rows, int *n)
 {
@@ -152,6 +155,7 @@ zdu_nodes_read(uint64 rows, int *n)
 		node->headed = zdu_read_bool(&r);
 		node->place = zdu_read_int4(&r);
 		node->budgets = zdu_read_int8_array(&r, &node->nbudgets);
+		node->was = counted(node);
 	}
 	return nodes;
 }
@@ -360,6 +364,8 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
 	bool	   *flags = palloc(sizeof(bool) * 11 * (n + 1));
 	ZduNode   **changed = palloc(sizeof(ZduNode *) * (n + 1));
+	ZduCounted *was = palloc(sizeof(ZduCounted) * 2 * (n + 1));
+	ZduCounted *now = was + n;
 	int			k = 0;
 
 	for (int i = 0; i < n; i++)
@@ -382,7 +388,7 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 	}
 	find_tried_again(changed, flags + 10 * k, k);
 	zdu_run(&store_nodes, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_text_array(texts, k), zdu_bool_array(flags, k),
+		zdu_int8_array(ids, k), zdu_text_array(texts, k), zdu_bool_array(flags, k),
 		zdu_text_array(texts + k, k), zdu_text_array(texts + 2 * k, k), zdu_bool_array(flags + k, k),
 		zdu_bool_array(flags + 2 * k, k), zdu_bool_array(flags + 3 * k, k), zdu_bool_array(flags + 4 * k, k),
 		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
@@ -392,10 +398,13 @@ zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 	n = 0;
 	for (int i = 0; i < k; i++)
 	{
+		was[i] = changed[i]->was;
+		now[i] = changed[i]->was = counted(changed[i]);
 		if (changed[i]->arrived)
 			ids[n++] = changed[i]->id;
 		changed[i]->changed = changed[i]->moved = changed[i]->finished = changed[i]->arrived = false;
 	}
+	zdu_counts_move(f->cluster_id, was, now, k);
 	if (n > 0)
 		zdu_run(&store_pace, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
 }
@@ -411,7 +420,8 @@ zdu_node_insert(const ZduFacts *f, const char *name, ZduNodeState state)
 	node = zdu_node_known(f, name);
 	zdu_run(&insert_heard, (ZduArg[]) {zdu_int8(node->id)});
 	zdu_budgets_settle(f, node->id);
-	return node;
+	/* With the budgets that it falls under by now. */
+	return zdu_node_known(f, name);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/decide.h"
+#include "store/count.h"
 #include "store/facts.h"
 
 typedef struct ZduNode
@@ -39,6 +40,8 @@ typedef struct ZduNode
 	bool		moved;			/* its state does: `since` starts anew */
 	bool		finished;		/* its turn is over */
 	bool		arrived;		/* and it heads nowhere any more */
+	ZduCounted	was;			/* as it is counted: as it was read, or stored last */
+	Jsonb	   *vars;			/* see zdu_vars_of_nodes(); NULL: not loaded */
 } ZduNode;
 
 /* What a query names of zdu.node, or of a row like it, for zdu_nodes_read(). */

@@ -252,7 +252,7 @@ zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, 
 				  bool back, const char *version, char **error)
 {
 	JsonbContainer *phases = zdu_get_object(&rb->document->root, "node");
-	Jsonb	   *vars = zdu_vars_set(zdu_vars_load(f, node->id), "version", version);
+	Jsonb	   *vars = zdu_vars_set(node->vars != NULL ? node->vars : zdu_vars_load(f, node->id), "version", version);
 	ZduNewStep *verify = NULL;
 	List	   *steps = NIL;
 	Jsonb	   *keep;

@@ -19,6 +19,11 @@ static ZduQuery node_vars = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+static ZduQuery vars_of_nodes = {
+	.text = "SELECT g.ord::integer, v.vars FROM unnest($1) WITH ORDINALITY AS g(node_id, ord) JOIN zdu.node_vars v ON v.node_id = g.node_id",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
+};
+
 static ZduQuery cluster_vars = {
 	.text = "SELECT vars || jsonb_build_object('cluster', name, 'original', coalesce(original, version)::text, "
 	"'target', coalesce(target, version)::text, 'version', coalesce(target, version)::text) FROM zdu.cluster WHERE cluster_id = $1",
@@ -348,6 +353,24 @@ zdu_vars_set(Jsonb *vars, const char *name, const char *value)
 		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &v : NULL);
 	}
 	return JsonbValueToJsonb(result);
+}
+
+void
+zdu_vars_of_nodes(ZduNode *nodes, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	ZduReader	r;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = nodes[i].id;
+	zdu_run(&vars_of_nodes, (ZduArg[]) {zdu_int8_array(ids, n)});
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+	{
+		ZduNode    *node = &nodes[zdu_read_int4(&r) - 1];
+
+		node->vars = zdu_read_jsonb(&r);
+	}
 }
 
 Jsonb *

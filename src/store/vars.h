@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "store/facts.h"
+#include "store/node.h"
 #include "utils/jsonb.h"
 
 /*
@@ -42,6 +42,9 @@ extern int	zdu_vars_list_length(Jsonb *document, Jsonb *vars);
 
 /* Returns vars with one text value set. */
 extern Jsonb *zdu_vars_set(Jsonb *vars, const char *name, const char *value);
+
+/* The same for n nodes at once, as node->vars. */
+extern void zdu_vars_of_nodes(ZduNode *nodes, int n);
 
 /* Returns the merged variables of a node, or (id 0) of the cluster. */
 extern Jsonb *zdu_vars_load(const ZduFacts *f, int64 node_id);
