@@ -76,12 +76,13 @@ candidates(ZduFacts *f, const ZduWorker *w, int slots, int *n)
 }
 
 int
-zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots)
+zdu_take_nodes(ZduFacts *f, const ZduWorker *w, int slots)
 {
+	ZduRunbook *rb = NULL;		/* most exchanges take none */
 	int			taken = 0;
 	bool		again = true;
 
-	while (rb != NULL && again && taken < slots)
+	while (again && taken < slots)
 	{
 		int			n;
 		ZduNode    *nodes = candidates(f, w, slots - taken, &n);
@@ -102,6 +103,8 @@ zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots)
 				refused = true;
 				continue;
 			}
+			if (rb == NULL && (rb = zdu_runbook_load(f)) == NULL)
+				return taken;
 			f->current = false;
 			/* Of all of them at once; where none may be taken, of none. */
 			if (nodes[i].vars == NULL)

@@ -13,7 +13,7 @@
  * Takes nodes, at most `slots`, as long as every predicate says yes: makes
  * their steps and debits all budgets.  Returns how many.
  */
-extern int	zdu_take_nodes(ZduFacts *f, const ZduRunbook *rb, const ZduWorker *w, int slots);
+extern int	zdu_take_nodes(ZduFacts *f, const ZduWorker *w, int slots);
 
 /*
  * Returns a node by name as an array of one if it waits for its turn and is

@@ -52,6 +52,7 @@ typedef struct Exchange
 	int			nmatches;
 	ZduStep    *steps;			/* that they are about, sorted by the numbers of their tokens */
 	int			nsteps;
+	bool		looks;			/* reports are about something else too */
 	ZduGrant   *grants[2];		/* of this exchange: what was free, what nodes taken for it begin with */
 	int			ngrants[2];
 	int			slots;
@@ -196,6 +197,13 @@ find_undrained(const ZduFacts *f, const ZduStep *steps, int nsteps)
 	return undrained;
 }
 
+/* What fails, is cancelled or handed back concerns the upgrade, and that is decided by all there is to know. */
+static bool
+wants_counts(ZduStepState state)
+{
+	return state != STEP_RUNNING && state != STEP_SUCCEEDED;
+}
+
 /* The reports of steps, in their order; two about one step follow on each other. */
 static void
 apply_reports(Exchange *x)
@@ -256,6 +264,8 @@ apply_reports(Exchange *x)
 			continue;
 		if (progress[k].outcome.state == STEP_FAILED && saw[k] != NULL)
 			progress[k].step->evidence = zdu_report_excerpt(saw[k]);
+		if (f->uncounted && wants_counts(progress[k].outcome.state))
+			f = x->call.f = zdu_facts_load(x->call.cluster);
 		progress[n++] = progress[k];
 	}
 	zdu_outcomes_apply(f, progress, n);
@@ -336,7 +346,7 @@ fill(Exchange *x)
 		takes = zdu_nodes_queued_back(f);
 	if (!x->leaving)
 		slots -= grant(x, slots, 0);
-	if (slots > 0 && takes && zdu_take_nodes(f, runbook_of(x), &x->worker, slots) > 0)
+	if (slots > 0 && takes && zdu_take_nodes(f, &x->worker, slots) > 0)
 		slots -= grant(x, slots, 1);
 	return Max(slots, 0);
 }
@@ -365,11 +375,22 @@ put_not_adopted(Exchange *x)
 			"this database was restored, cloned or promoted: SELECT zdu_adopt('the other one is gone')");
 }
 
+/* The usual case: steps were reported, and what is counted is asked for when that is stored. */
+static ZduFacts *
+lock_for_steps(const char *cluster)
+{
+	ZduFacts   *f = zdu_settings_locked(cluster);
+
+	/* Whether a drain is over depends on what is known of copies. */
+	return f->min_availability == AVAILABILITY_NONE ? f : zdu_facts_load(cluster);
+}
+
 /* The part that decides; the cluster is locked. */
 static void
 decide(Exchange *x)
 {
-	ZduFacts   *f = x->call.f = zdu_facts_locked(x->call.cluster);
+	bool		only_steps = x->nmatches > 0 && !x->looks && x->due.known && !x->due.sweep;
+	ZduFacts   *f = x->call.f = only_steps ? lock_for_steps(x->call.cluster) : zdu_facts_locked(x->call.cluster);
 	bool		swept;
 	int			left_over;
 	int64		upgrade_id = f->upgrade_id;
@@ -377,10 +398,14 @@ decide(Exchange *x)
 	/* Asking is being heard: the lease is good again before anybody looks whether it was lost. */
 	if (!x->due.fresh)
 		zdu_worker_store(f, &x->worker);
-	swept = zdu_sweep_nodes(f);
+	swept = !only_steps && zdu_sweep_nodes(f);
 	apply_reports(x);
-	zdu_observations_apply(f, x->matches, x->nmatches);
-	zdu_watches_apply(f, x->matches, x->nmatches, x->reports);
+	f = x->call.f;
+	if (x->looks)
+	{
+		zdu_observations_apply(f, x->matches, x->nmatches);
+		zdu_watches_apply(f, x->matches, x->nmatches, x->reports);
+	}
 	if (swept || !x->due.known)
 	{
 		sweep_steps(f);
@@ -442,8 +467,9 @@ zdu_work(PG_FUNCTION_ARGS)
 	}
 	if (!PG_ARGISNULL(3))
 		x.reports = zdu_reports_parse(PG_GETARG_DATUM(3), &x.matches, &x.nmatches);
-	if (x.nmatches > 0 && zdu_reports_match_steps(x.due.cluster_id, x.reports, x.worker.name, x.worker.incarnation,
-												  x.matches, x.nmatches, &x.steps, &x.nsteps))
+	x.looks = x.nmatches > 0 && zdu_reports_match_steps(x.due.cluster_id, x.reports, x.worker.name, x.worker.incarnation,
+														x.matches, x.nmatches, &x.steps, &x.nsteps);
+	if (x.looks)
 	{
 		zdu_observe_paths(cluster, &paths);
 		zdu_reports_match_looks(x.due.cluster_id, x.due.upgrade_id, x.reports, &paths, x.matches);

@@ -37,6 +37,7 @@ typedef struct ZduFacts
 	int64_t		swept_at;		/* a timestamp of the server's */
 	bool		work_waits;
 	bool		current;		/* nothing was stored since that would change these facts */
+	bool		uncounted;		/* counts, budgets, the gate, the calendar were not read: nothing can be decided */
 
 	/* the policy; durations in seconds */
 	const char *early_end;

@@ -1,6 +1,6 @@
 -- What is read: facts for the decisions, and the views for people.
 
-CREATE VIEW zdu.cluster_facts AS
+CREATE VIEW zdu.cluster_settings AS
 SELECT
 	c.cluster_id, c.name, c.product, c.owner, c.policy, c.runbook, c.vars,
 	c.version, c.state, c.state_since, c.original, c.target, c.schema_version, c.serial, c.listened, c.swept_at, c.work_waits,
@@ -14,27 +14,32 @@ SELECT
 	extract(epoch FROM p.lease)::double precision AS lease,
 	p.max_failures, p.auto_adopt, extract(epoch FROM p.max_block)::double precision AS max_block,
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.node_group, u.together, u.failures,
-	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at,
+	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at, c.leader
+FROM zdu.cluster c
+LEFT JOIN zdu.current_policy p ON p.name = c.policy
+LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL;
+COMMENT ON VIEW zdu.cluster_settings IS 'a cluster with its policy and its upgrade, a row a cluster; durations in seconds: what can be told without counting';
+
+CREATE VIEW zdu.cluster_facts AS
+SELECT
+	c.*,
 	(SELECT count(*) FROM zdu.budget b WHERE b.cluster_id = c.cluster_id)::integer AS own_budgets,
 	(SELECT min(w.every) FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'placements') AS copies_every,
 	EXISTS (SELECT FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS has_copies,
 	(SELECT l.loaded FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS copies_loaded,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
-	c.leader,
 	EXISTS (SELECT FROM zdu.node d WHERE d.cluster_id = c.cluster_id AND d.name = c.leader
 		AND d.state = 'ACTIVE' AND d.attached AND NOT d.taken) AS leader_fit,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
 	EXISTS (SELECT FROM zdu.step_state o WHERE o.cluster_id = c.cluster_id AND NOT o.settled AND o.state <> 'failed') AS steps_open,
-	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id) AS watched,
-	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = u.upgrade_id AND w.baseline) AS unlooked,
-	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = u.upgrade_id AND g.opened_at IS NULL) AS gated,
-	u.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
+	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id) AS watched,
+	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id AND w.baseline) AS unlooked,
+	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = c.upgrade_id AND g.opened_at IS NULL) AS gated,
+	c.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
 	t.*,
 	n.*
-FROM zdu.cluster c
-LEFT JOIN zdu.current_policy p ON p.name = c.policy
-LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL
+FROM zdu.cluster_settings c
 CROSS JOIN LATERAL (
 	SELECT
 		count(*) FILTER (WHERE p.phase[s.place] = 'before')::integer AS before_open,
@@ -60,7 +65,7 @@ CROSS JOIN LATERAL (
 			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.target), 0)::integer AS at_target,
-		coalesce(sum(k.n) FILTER (WHERE k.version = coalesce(c.target, CASE WHEN u.run IS NOT NULL THEN c.version END) AND NOT k.taken), 0)::integer AS done,
+		coalesce(sum(k.n) FILTER (WHERE k.version = coalesce(c.target, CASE WHEN c.run IS NOT NULL THEN c.version END) AND NOT k.taken), 0)::integer AS done,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original), 0)::integer AS upgraded,
 		coalesce(sum(k.n) FILTER (WHERE k.version <> c.original AND k.online), 0)::integer AS upgraded_online,
 		count(DISTINCT k.version) FILTER (WHERE k.online)::integer AS versions_online,
@@ -219,7 +224,8 @@ DECLARE
 BEGIN
 	FOR col IN
 		SELECT DISTINCT ON (v.view, a.attname) v.view, a.attname, col_description(b.attrelid, b.attnum) AS meaning
-		FROM (VALUES ('zdu.cluster_facts'::regclass, '{zdu.cluster,zdu.policy,zdu.upgrade}'::regclass[]),
+		FROM (VALUES ('zdu.cluster_settings'::regclass, '{zdu.cluster,zdu.policy,zdu.upgrade}'::regclass[]),
+					 ('zdu.cluster_facts', '{zdu.cluster,zdu.policy,zdu.upgrade}'),
 					 ('zdu.current_policy', '{zdu.policy}'),
 					 ('zdu.node_vars', '{zdu.node}'),
 					 ('zdu.step', '{zdu.step_state,zdu.step_plan}'),
@@ -233,6 +239,8 @@ BEGIN
 	END LOOP;
 END
 $$;
+COMMENT ON COLUMN zdu.cluster_settings.pinned IS 'the runbook that the upgrade began with';
+COMMENT ON COLUMN zdu.cluster_settings.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.own_budgets IS 'how many rows of zdu.budget it has';

@@ -13,16 +13,17 @@
 #include "utils/builtins.h"
 #include "zdu.h"
 
-#define FACTS_COLUMNS \
-	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, schema_watched, listened, swept_at, work_waits, " \
+#define SETTINGS_COLUMNS \
+	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, listened, swept_at, work_waits, " \
 	"early_end, second_person, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
-	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by, " \
-	"own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, unlooked, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
+	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by "
+
+#define COUNTED_COLUMNS \
+	"schema_watched, own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, unlooked, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
-	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit " \
-	"FROM zdu.cluster_facts "
+	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit "
 
 static ZduQuery lock_cluster = {
 	.text = "SELECT cluster_id FROM zdu.cluster WHERE name = $1 FOR NO KEY UPDATE",
@@ -30,7 +31,12 @@ static ZduQuery lock_cluster = {
 };
 
 static ZduQuery facts_by_name = {
-	.text = FACTS_COLUMNS "WHERE name = $1",
+	.text = SETTINGS_COLUMNS ", " COUNTED_COLUMNS "FROM zdu.cluster_facts WHERE name = $1",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+static ZduQuery settings_by_name = {
+	.text = SETTINGS_COLUMNS "FROM zdu.cluster_settings WHERE name = $1",
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
@@ -143,6 +149,7 @@ read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 	double		copies_every;
 	TimestampTz copies_loaded;
 
+	f->schema_watched = zdu_read_bool(r);
 	own_budgets = zdu_read_int4(r);
 	copies_every = zdu_read_float8(r, -1);
 	f->has_copies = zdu_read_bool(r);
@@ -188,38 +195,48 @@ read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 	return own_budgets;
 }
 
+/* Without what is counted; NULL: there is no such cluster. */
+static ZduFacts *
+read_settings(ZduReader *r)
+{
+	ZduFacts   *f;
+
+	if (!zdu_next_row(r))
+		return NULL;
+	f = palloc0(sizeof(ZduFacts));
+	f->cluster_id = zdu_read_int8(r);
+	f->name = zdu_read_text(r);
+	f->product = zdu_read_text(r);
+	f->owner = zdu_read_text(r);
+	f->policy = zdu_read_text(r);
+	f->runbook = zdu_read_text(r);
+	f->version = zdu_read_text(r);
+	f->state = (ZduClusterState) read_state(r, ZDU_CLUSTER);
+	f->original = zdu_read_text(r);
+	f->target = zdu_read_text(r);
+	f->schema_version = zdu_read_text(r);
+	f->listened = zdu_read_float8(r, 0);
+	f->swept_at = zdu_read_int8(r);
+	f->work_waits = zdu_read_bool(r);
+	read_policy(f, r);
+	read_upgrade(f, r);
+	if (f->max_unavailable == NULL)
+		elog(ERROR, "cluster \"%s\" has no policy \"%s\"", f->name, f->policy);
+	return f;
+}
+
 static ZduFacts *
 read_facts(void)
 {
 	ZduReader	r = zdu_reader();
-	ZduFacts   *f;
+	ZduFacts   *f = read_settings(&r);
 	int			own_budgets;
 	bool		gated;
 	bool		has_calendar;
 
-	if (!zdu_next_row(&r))
+	if (f == NULL)
 		return NULL;
-	f = palloc0(sizeof(ZduFacts));
-	f->cluster_id = zdu_read_int8(&r);
-	f->name = zdu_read_text(&r);
-	f->product = zdu_read_text(&r);
-	f->owner = zdu_read_text(&r);
-	f->policy = zdu_read_text(&r);
-	f->runbook = zdu_read_text(&r);
-	f->version = zdu_read_text(&r);
-	f->state = (ZduClusterState) read_state(&r, ZDU_CLUSTER);
-	f->original = zdu_read_text(&r);
-	f->target = zdu_read_text(&r);
-	f->schema_version = zdu_read_text(&r);
-	f->schema_watched = zdu_read_bool(&r);
-	f->listened = zdu_read_float8(&r, 0);
-	f->swept_at = zdu_read_int8(&r);
-	f->work_waits = zdu_read_bool(&r);
-	read_policy(f, &r);
-	read_upgrade(f, &r);
 	own_budgets = read_counts(f, &r, &gated, &has_calendar);
-	if (f->max_unavailable == NULL)
-		elog(ERROR, "cluster \"%s\" has no policy \"%s\"", f->name, f->policy);
 	if (own_budgets > 0)
 		zdu_budgets_load(f, own_budgets);
 	if (gated)
@@ -236,13 +253,33 @@ zdu_facts_load(const char *name)
 	return read_facts();
 }
 
+/* Lock in one statement, read in the next: the state may change while we wait. */
+static void
+lock(const char *name)
+{
+	if (zdu_run(&lock_cluster, (ZduArg[]) {zdu_text(name)}) == 0)
+		zdu_no_such_cluster(name);
+}
+
 ZduFacts *
 zdu_facts_locked(const char *name)
 {
-	/* Lock in one statement, read in the next: the state may change while we wait. */
-	if (zdu_run(&lock_cluster, (ZduArg[]) {zdu_text(name)}) == 0)
-		zdu_no_such_cluster(name);
+	lock(name);
 	return zdu_facts_load(name);
+}
+
+ZduFacts *
+zdu_settings_locked(const char *name)
+{
+	ZduReader	r;
+	ZduFacts   *f;
+
+	lock(name);
+	zdu_run(&settings_by_name, (ZduArg[]) {zdu_text(name)});
+	r = zdu_reader();
+	f = read_settings(&r);
+	f->uncounted = true;
+	return f;
 }
 
 void

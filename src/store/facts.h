@@ -17,6 +17,12 @@ extern ZduFacts *zdu_facts_load(const char *name);
 /* Locks the cluster, then loads; ERROR 42704 with a hint when there is none. */
 extern ZduFacts *zdu_facts_locked(const char *name);
 
+/*
+ * The same without what is counted: only the cluster's row, its policy and its
+ * upgrade.  Enough to store what is reported of steps while none of them fails.
+ */
+extern ZduFacts *zdu_settings_locked(const char *name);
+
 /* ERROR 42704: no such cluster. */
 extern void zdu_no_such_cluster(const char *name) pg_attribute_noreturn();
 
