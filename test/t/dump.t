@@ -75,6 +75,7 @@ SELECT zdu_set_group('groups', 'first', '{a1}'), zdu_set_gate('groups', 'go', af
 SELECT zdu_set_freeze('groups', 'feast', 'freeze', '[2020-01-01,2100-01-01)', reason => 'nobody is there');
 SELECT zdu_deploy('groups', '1.1', 'first');
 SELECT zdu_approve('groups', 'go', 'looks well');
+SELECT zdu_record('groups', 'backup', '{"where": "there"}'), zdu_set_dependency('groups', 'other', '1.0');
 SELECT zdu_begin('shop', '1.1', reason => 'it is time');
 INSERT INTO config VALUES (1);
 INSERT INTO audit VALUES ('of an old node');
