@@ -11,9 +11,8 @@
 #   $HOME/nodes/NODE/run              starts it in the foreground
 #   $HOME/nodes/NODE/current          -> ../../releases/PRODUCT/VERSION
 #
-# Uses $top and $work of test/cluster.sh, and what PRODUCT/product.sh defines.
-
-site=$work/site
+# Uses $top and $work of test/cluster.sh, what PRODUCT/product.sh defines, and the product's own
+# directories: $here, and $site in it.
 
 # Passwords are for this run only; zdu never sees them.
 start_database()
@@ -40,8 +39,8 @@ start_database()
 # Runs SQL in the product's database, and prints its bare result.
 in_store()
 {
-	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$store dbname=$product" "$@" 2>"$work/store.sql.log" ||
-		die "$*: $(cat "$work/store.sql.log")"
+	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$store dbname=$product" "$@" 2>"$here/store.sql.log" ||
+		die "$*: $(cat "$here/store.sql.log")"
 }
 
 # What one would run in production, but for "retries 0": a failure is to be seen.
@@ -136,8 +135,8 @@ stop_site()
 
 begin_load()
 {
-	perl -I"$top/test/e2e" "$top/test/e2e/$product/traffic" "$url" "$work/$product.made" \
-		>"$work/load.$1" 2>"$work/load.$1.log" &
+	perl -I"$top/test/e2e" "$top/test/e2e/$product/traffic" "$url" "$here/made" \
+		>"$here/load.$1" 2>"$here/load.$1.log" &
 	users=$!
 	load=$1
 	sleep 1						# a second of plain service first, and last
@@ -147,7 +146,7 @@ end_load()
 {
 	sleep 1
 	kill "$users"
-	wait "$users" || complain "the load broke off: $(tail -n 3 "$work/load.$load.log")"
-	requests=$(sed -n 's/.*\<requests=\([0-9]*\).*/\1/p' "$work/load.$load")
-	failed=$(sed -n 's/.*\<failed=\([0-9]*\).*/\1/p' "$work/load.$load")
+	wait "$users" || complain "the load broke off: $(tail -n 3 "$here/load.$load.log")"
+	requests=$(sed -n 's/.*\<requests=\([0-9]*\).*/\1/p' "$here/load.$load")
+	failed=$(sed -n 's/.*\<failed=\([0-9]*\).*/\1/p' "$here/load.$load")
 }

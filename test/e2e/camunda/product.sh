@@ -48,7 +48,7 @@ migrate()
 	write_settings
 	ln -s "$HOME/releases/camunda/$new/db/upgrade" "$HOME/camunda-sql"
 	for part in engine history identity case.engine case.history decision.engine decision.history; do
-		in_store -f "$HOME/releases/camunda/$1/db/create/activiti.postgres.create.$part.sql" >"$work/migrate.log"
+		in_store -f "$HOME/releases/camunda/$1/db/create/activiti.postgres.create.$part.sql" >"$here/migrate.log"
 	done
 	age_schema_log "$1"
 }
@@ -76,8 +76,8 @@ schema()
 
 prepare_site()
 {
-	curl -sf -o "$work/prepare.log" -F deployment-name=order -F "order.bpmn=@$top/test/e2e/camunda/order.bpmn" \
-		"$url/engine-rest/deployment/create" || die "cannot deploy the process: $(cat "$work/prepare.log")"
+	curl -sf -o "$here/prepare.log" -F deployment-name=order -F "order.bpmn=@$top/test/e2e/camunda/order.bpmn" \
+		"$url/engine-rest/deployment/create" || die "cannot deploy the process: $(cat "$here/prepare.log")"
 }
 
 # The shipped policy, but that nobody has to wait long to see it give up.
@@ -91,7 +91,7 @@ set_policy()
 check_made()
 {
 	wait_until test_idle
-	in_store -c 'CREATE TEMP TABLE made (business_key text)' -c "\\copy made FROM PROGRAM 'cat $work/camunda.made.*'" -c "
+	in_store -c 'CREATE TEMP TABLE made (business_key text)' -c "\\copy made FROM PROGRAM 'cat $here/made.*'" -c "
 		SELECT count(*)
 		FROM made m
 		WHERE 1 <> (
@@ -120,5 +120,5 @@ check_drained()
 
 accounts()
 {
-	echo "$(cat "$work"/camunda.made.* | wc -l) orders placed so far, all of them carried out, each step once"
+	echo "$(cat "$here"/made.* | wc -l) orders placed so far, all of them carried out, each step once"
 }

@@ -39,8 +39,8 @@ write_settings()
 migrate()
 {
 	write_settings
-	ZDU_VERB=act "$top/test/e2e/programs/unleash-schema" "$store dbname=unleash" "$1" >"$work/migrate.log" 2>&1 ||
-		die "cannot make the schema: $(tail -n 5 "$work/migrate.log")"
+	ZDU_VERB=act "$top/test/e2e/programs/unleash-schema" "$store dbname=unleash" "$1" >"$here/migrate.log" 2>&1 ||
+		die "cannot make the schema: $(tail -n 5 "$here/migrate.log")"
 }
 
 # A flag that all clients are to see
@@ -52,8 +52,8 @@ prepare_site()
 		"POST /features/zdu/environments/development/strategies {\"name\":\"default\"}" \
 		"POST /features/zdu/environments/development/on {}"; do
 		set -- $call
-		curl -sf -o "$work/prepare.log" -X "$1" -H "Authorization: *:*.$secret" -H 'Content-Type: application/json' \
-			-d "$3" "$url/api/admin/projects/default$2" || die "$call: $(cat "$work/prepare.log")"
+		curl -sf -o "$here/prepare.log" -X "$1" -H "Authorization: *:*.$secret" -H 'Content-Type: application/json' \
+			-d "$3" "$url/api/admin/projects/default$2" || die "$call: $(cat "$here/prepare.log")"
 	done
 	show_wrong_order
 }
@@ -101,11 +101,11 @@ check_drained()
 # Prints how many of the flags that users were told are made are not in the database.
 check_made()
 {
-	in_store -c 'CREATE TEMP TABLE made (name text)' -c "\\copy made FROM PROGRAM 'cat $work/unleash.made.*'" \
+	in_store -c 'CREATE TEMP TABLE made (name text)' -c "\\copy made FROM PROGRAM 'cat $here/made.*'" \
 		-c 'SELECT count(*) FROM made WHERE name NOT IN (SELECT name FROM features)'
 }
 
 accounts()
 {
-	echo "$(cat "$work"/unleash.made.* | wc -l) flags made so far, all of them there"
+	echo "$(cat "$here"/made.* | wc -l) flags made so far, all of them there"
 }
