@@ -19,7 +19,7 @@ static ZduQuery given_up_nodes = {
 };
 
 static ZduQuery node_in_error = {
-	.text = "SELECT name FROM zdu.node WHERE cluster_id = $1 AND state = 'ERROR' AND (state <> 'ACTIVE' OR NOT in_rotation OR taken) ORDER BY name LIMIT 1",
+	.text = "SELECT name FROM zdu.node WHERE cluster_id = $1 AND away AND state = 'ERROR' ORDER BY name LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 

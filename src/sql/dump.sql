@@ -30,7 +30,6 @@ SELECT pg_catalog.pg_extension_config_dump('zdu.freeze', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.fact', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.dependency', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.spool_row', '');
-SELECT pg_catalog.pg_extension_config_dump('zdu.event', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.event_log', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.grant', '');
 SELECT pg_catalog.pg_extension_config_dump('zdu.waiver', '');
