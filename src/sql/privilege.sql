@@ -93,6 +93,8 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu.gate_status', '{viewer,operator,approver,admin,worker}', false),
 	('zdu.gate', '{viewer,operator,approver,admin}', false),
 	('zdu.freeze', '{viewer,operator,approver,admin}', false),
+	('zdu.watch', '{viewer,operator,approver,admin}', false),
+	('zdu.grant', '{viewer,operator,approver,admin}', false),
 	('zdu.timeline', '{viewer,operator,approver,admin}', false),
 	('zdu.help', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu.current_policy', '{viewer,operator,approver,admin}', false),

@@ -1,6 +1,6 @@
 -- Promise: PUBLIC has nothing, a grant gives exactly what zdu.privilege says, and what zdu does as its owner cannot be bent.
 BEGIN;
-SELECT plan(60);
+SELECT plan(62);
 SET client_min_messages = warning;
 
 CREATE TEMP VIEW member AS
@@ -57,7 +57,7 @@ SELECT is_empty($$
 	'L22: a role without a grant may call nothing');
 
 SELECT ok(has_table_privilege('has_operator', relation, 'SELECT'), 'L22: an operator may read what hints tell him to: ' || relation)
-FROM unnest('{zdu.status,zdu.node_status,zdu.help,zdu.cluster,zdu.current_policy,zdu.release,zdu.runbook,zdu.node_group}'::text[]) relation;
+FROM unnest('{zdu.status,zdu.node_status,zdu.help,zdu.cluster,zdu.current_policy,zdu.release,zdu.runbook,zdu.node_group,zdu.watch,zdu.grant}'::text[]) relation;
 
 -- Calls: the privilege to execute is not all, each function looks at zdu.grant itself
 
