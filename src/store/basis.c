@@ -26,7 +26,7 @@ static ZduQuery parts = {
 	"  UNION ALL SELECT 6, 'gates', (SELECT string_agg((to_jsonb(g) - 'cluster_id')::text, '' ORDER BY g.name) FROM zdu.gate g WHERE g.cluster_id = $1) "
 	"  UNION ALL SELECT 7, 'runbook', (SELECT jsonb_build_array(r.name, r.hash, c.vars)::text FROM c JOIN zdu.runbook r ON r.name = c.runbook "
 	"      ORDER BY r.shipped, r.revision DESC LIMIT 1) "
-	"  UNION ALL SELECT 8, 'releases', (SELECT string_agg(to_jsonb(r)::text, '' ORDER BY r.version) FROM zdu.release r WHERE r.product = (SELECT product FROM c)) "
+	"  UNION ALL SELECT 8, 'releases', (SELECT coalesce(string_agg(to_jsonb(r)::text, '' ORDER BY r.version), '') FROM zdu.release r WHERE r.product = (SELECT product FROM c)) "
 	"      || (SELECT coalesce(string_agg(to_jsonb(e)::text, '' ORDER BY e.from_low, e.from_high, e.to_low, e.to_high), '') "
 	"          FROM zdu.release_path e WHERE e.product = (SELECT product FROM c))) b "
 	"ORDER BY b.ord",

@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(58);
+SELECT plan(59);
 
 -- The order that a plan shows, as names; the nodes as they have their turns; the nodes as they were taken.
 CREATE FUNCTION pg_temp.planned(c text, v text DEFAULT '1.1.0', n int DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -116,6 +116,7 @@ FROM (VALUES
     ($$SELECT zdu_set_gate('time', 'qa', after => '2', approval => true)$$, 'gates'),
     ($$SELECT zdu_set_runbook('time', sim.runbook())$$, 'runbook'),
     ($$SELECT zdu_set_cluster('time', vars => '{"x": "1"}')$$, 'runbook'),
+    ($$SELECT zdu_set_path('time', '1.0.0', '1.0', '1.1.0', '1.1')$$, 'releases'),
     ($$SELECT zdu_set_release('time', '1.0.7')$$, 'releases'),
     ($$SELECT zdu_set_node('time', 'app5', role => 'r'), zdu_drop_budget('time', 'zone-a')$$, 'nodes, budgets')) AS v(change, what);
 SELECT is(sim.refused($$SELECT zdu_begin('time', '1.1.0', plan => 'fine')$$), '22023 N14', 'N14: what is no hash is refused');
