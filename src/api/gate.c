@@ -127,6 +127,7 @@ zdu_gates_advance(ZduFacts *f)
 void
 zdu_gate_saw(ZduFacts *f, const ZduWatchState *w)
 {
+	/* A query without a row is inconclusive whatever until makes of it, so the stored verdict is asked too. */
 	char	   *on_fail = w->holds == ANSWER_NO && f->run == RUN_RUNNING ? zdu_gate_on_fail(f, w->name) : NULL;
 	char	   *reason = psprintf("gate \"%s\" says no", w->name);
 

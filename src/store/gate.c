@@ -103,7 +103,7 @@ static ZduQuery delete_watch = {
 };
 
 static ZduQuery on_fail = {
-	.text = "SELECT on_fail FROM zdu.upgrade_gate WHERE upgrade_id = $1 AND name = $2 AND opened_at IS NULL",
+	.text = "SELECT on_fail FROM zdu.closed_gate WHERE upgrade_id = $1 AND name = $2 AND NOT holds",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 

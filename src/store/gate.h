@@ -41,7 +41,7 @@ extern void zdu_gate_open(ZduFacts *f);
 extern void zdu_gate_watch(ZduFacts *f);
 extern void zdu_gate_unwatch(ZduFacts *f);
 
-/* Returns what a look that fails does: wait, hold or rollback; NULL: there is no such gate, or it is open. */
+/* Returns what a look that fails does: wait, hold or rollback; NULL: the last look did not fail, or the gate is open. */
 extern char *zdu_gate_on_fail(const ZduFacts *f, const char *name);
 
 /* Keeps the preparation back; lets workers begin it, and returns whether there is something to begin. */
