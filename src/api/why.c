@@ -75,14 +75,17 @@ static ZduQuery last_worker = {
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
-/* Programs that no worker which is listening has; a protocol counts as one. */
+/* Programs that no worker which is listening has, for the runbook or for gates; a protocol counts as one. */
 static ZduQuery missing_programs = {
 	.text =
-	"WITH wanted AS (SELECT DISTINCT e #>> '{}' AS program FROM zdu.runbook r, jsonb_path_query(r.document, '$.**.exec') AS e "
-	"  WHERE r.name = $2 AND r.revision = $3 AND r.shipped = $4 UNION SELECT 'protocol/' || $5 WHERE $5 > 1) "
+	"WITH look AS (SELECT probe AS args FROM zdu.gate WHERE cluster_id = $1 AND $8 = 0 AND probe IS NOT NULL "
+	"  UNION ALL SELECT look FROM zdu.upgrade_gate WHERE upgrade_id = $8 AND opened_at IS NULL AND look IS NOT NULL), "
+	"wanted AS (SELECT e #>> '{}' AS program FROM zdu.runbook r, jsonb_path_query(r.document, '$.**.exec') AS e "
+	"  WHERE r.name = $2 AND r.revision = $3 AND r.shipped = $4 UNION SELECT e #>> '{}' FROM look, jsonb_path_query(look.args, '$.**.exec') AS e "
+	"  UNION SELECT 'protocol/' || $5 WHERE $5 > 1 UNION SELECT 'protocol/' || $9 FROM look) "
 	"SELECT string_agg(w.program, ', ' ORDER BY w.program) FROM wanted w WHERE NOT EXISTS "
-	"(SELECT FROM zdu.worker k WHERE k.cluster_id = $1 AND w.program = ANY (k.programs))",
-	.nargs = 5, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID, INT4OID}
+	"(SELECT FROM zdu.worker k WHERE k.cluster_id = $1 AND k.asked > $6 - make_interval(secs => $7) AND w.program = ANY (k.programs))",
+	.nargs = 9, .argtypes = {INT8OID, TEXTOID, INT4OID, BOOLOID, INT4OID, TIMESTAMPTZOID, FLOAT8OID, INT8OID, INT4OID}
 };
 
 static ZduQuery side_by_side = {
@@ -153,14 +156,15 @@ why_workers(ZduWhy *a, ZduFacts *f, const ZduRunbook *rb)
 	if (listening == 0)
 		return;
 	protocol = zdu_protocol_needed(&rb->document->root);
-	if (zdu_runbook_has(rb, "guard", NULL))
+	if (zdu_runbook_has(rb, "guard", NULL) || zdu_runbook_has(rb, "schema", NULL) || zdu_runbook_has(rb, "placements", NULL))
 		protocol = Max(protocol, ZDU_PROTOCOL_WATCHES);
 	zdu_run(&missing_programs, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped), zdu_int4(protocol)
+		zdu_int8(f->cluster_id), zdu_text(rb->name), zdu_int4(rb->revision), zdu_bool(rb->shipped), zdu_int4(protocol),
+		zdu_time(zdu_now()), zdu_float8(f->lease), zdu_int8(f->upgrade_id), zdu_int4(ZDU_PROTOCOL_WATCHES)
 	});
 	missing = zdu_first_text();
 	if (missing != NULL && strncmp(missing, "protocol/", 9) == 0)
-		zdu_why_put(a, "no", "M6", "programs", psprintf("no worker speaks %s, which runbook \"%s\" needs", missing, rb->name), NULL, NULL,
+		zdu_why_put(a, "no", "M6", "programs", psprintf("no worker speaks %s, which %s needs", missing, protocol > 1 ? psprintf("runbook \"%s\"", rb->name) : "a gate"), NULL, NULL,
 			"SELECT extversion FROM pg_extension WHERE extname = 'zdu' -- and zdu_worker of that version");
 	else
 		zdu_why_put(a, missing == NULL ? "yes" : "no", "W4", "programs",

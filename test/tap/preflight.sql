@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(15);
+SELECT plan(18);
 
 CREATE FUNCTION pg_temp.preflight(c text, v text) RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', w.verdict, w.rule, w.subject), '|' ORDER BY w.ord) FROM
@@ -30,6 +30,15 @@ SELECT ok(pg_temp.preflight('idle', '1.1.0') LIKE 'no W4 worker|%', 'W4: no work
 SELECT sim.ask('idle'), sim.ask('idle');
 SELECT zdu_set_runbook('idle', jsonb_set(sim.runbook(), '{node,stop,exec}', '"no-such-program"'));
 SELECT is(pg_temp.preflight('idle', '1.1.0'), 'no W4 programs|yes may begin', 'W4: a program that no worker has is named before it is missed');
+
+-- Who had the program and is gone does not count; a gate's program is missed too.
+SELECT zdu_set_runbook('idle', sim.runbook());
+SELECT sim.tick(40), zdu_work('other', 'other-1', 'idle', programs => '{look}');
+SELECT alike(pg_temp.preflight('idle', '1.1.0'), 'no W4 programs|%', 'W4: a program that only a worker had who is gone is missed');
+SELECT sim.ask('idle');
+SELECT unalike(pg_temp.preflight('idle', '1.1.0'), '%programs%', 'W4: it is there when that worker is back');
+SELECT zdu_set_gate('idle', 'errors', '1', probe => '{"exec": "count-errors"}', until => '$.n < 5');
+SELECT is((SELECT observed FROM zdu_why('idle', target => '1.1.0') WHERE subject = 'programs'), 'no worker has the program count-errors', 'W4: so is one that a gate looks with');
 
 -- A node that nobody sees any more, though it is not down.
 SELECT sim.make('blind', 3);
