@@ -21,7 +21,7 @@ static ZduQuery upsert_freeze = {
 	"FROM (SELECT) AS given LEFT JOIN zdu.freeze o ON o.name = $1 "
 	"ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, during = excluded.during, selector = excluded.selector, owner = excluded.owner, "
 	"  reason = excluded.reason, set_at = excluded.set_at "
-	"WHERE (z.kind, z.during, z.selector, z.owner, z.reason) IS DISTINCT FROM "
+	"WHERE z.cluster_id IS NOT DISTINCT FROM excluded.cluster_id AND (z.kind, z.during, z.selector, z.owner, z.reason) IS DISTINCT FROM "
 	"  (excluded.kind, excluded.during, excluded.selector, excluded.owner, excluded.reason) RETURNING xmax = 0",
 	.nargs = 8, .argtypes = {TEXTOID, INT8OID, TEXTOID, TSTZRANGEOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
@@ -33,8 +33,8 @@ static ZduQuery known_freeze = {
 };
 
 static ZduQuery delete_freeze = {
-	.text = "DELETE FROM zdu.freeze WHERE name = $1",
-	.nargs = 1, .argtypes = {TEXTOID}
+	.text = "DELETE FROM zdu.freeze WHERE name = $1 AND cluster_id IS NOT DISTINCT FROM $2",
+	.nargs = 2, .argtypes = {TEXTOID, INT8OID}
 };
 
 /* A freeze that is there; known is false for one that is not. */
@@ -79,6 +79,25 @@ bad_freeze(const char *name, const char *detail)
 			 errhint("SELECT usage, \"when\" FROM zdu.help WHERE name = 'zdu_set_freeze'")));
 }
 
+/* The name may be another's, also since a moment ago: of that nobody's lock keeps anyone. */
+static void
+need_same_cluster(const char *name, const Freeze *z, const char *cluster)
+{
+	if (!z->known || (z->cluster == NULL && cluster == NULL) || (z->cluster != NULL && cluster != NULL && strcmp(z->cluster, cluster) == 0))
+		return;
+	bad_freeze(name, z->cluster == NULL ? "the name is taken by one of all clusters" : psprintf("the name is taken by one of cluster \"%s\"", z->cluster));
+}
+
+static void
+no_such_freeze(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("freeze \"%s\" does not exist", name),
+			 errdetail("L22: nothing was changed."),
+			 errhint("SELECT name, kind, during FROM zdu.freeze")));
+}
+
 /* What concerns many clusters is for whoever may change all of them. */
 static void
 require_admin(const ZduCall *call, const char *cluster)
@@ -120,10 +139,7 @@ zdu_set_freeze(PG_FUNCTION_ARGS)
 	z = load(name);
 	if (!z.known && (kind == NULL || PG_ARGISNULL(3) || reason == NULL))
 		bad_freeze(name, "a new one wants kind, during and reason");
-	if (z.known && (z.cluster == NULL) != (cluster == NULL))
-		bad_freeze(name, z.cluster == NULL ? "the name is taken by one of all clusters" : psprintf("the name is taken by one of cluster \"%s\"", z.cluster));
-	if (z.known && cluster != NULL && strcmp(z.cluster, cluster) != 0)
-		bad_freeze(name, psprintf("the name is taken by one of cluster \"%s\"", z.cluster));
+	need_same_cluster(name, &z, cluster);
 	if (cluster != NULL && !PG_ARGISNULL(4))
 		bad_freeze(name, "a selector chooses among all clusters, and one is named");
 
@@ -141,6 +157,11 @@ zdu_set_freeze(PG_FUNCTION_ARGS)
 		result = zdu_read_bool(&r) ? "created" : "changed";
 		zdu_event_note(NULL, "freeze", z.during, psprintf("%s %s", name, result), "L22", reason);
 	}
+	else
+	{
+		z = load(name);
+		need_same_cluster(name, &z, cluster);
+	}
 	wake(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
@@ -156,11 +177,7 @@ cluster_of(const char *name)
 	z = load(name);
 	zdu_leave(&call.session);
 	if (!z.known)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("freeze \"%s\" does not exist", name),
-				 errdetail("L22: nothing was changed."),
-				 errhint("SELECT name, kind, during FROM zdu.freeze")));
+		no_such_freeze(name);
 	return z.cluster;
 }
 
@@ -174,7 +191,9 @@ zdu_drop_freeze(PG_FUNCTION_ARGS)
 
 	zdu_call_begin(&call, "zdu_drop_freeze", cluster);
 	require_admin(&call, cluster);
-	zdu_run(&delete_freeze, (ZduArg[]) {zdu_text(name)});
+	/* Since the look it may have become that of another cluster, over which the caller has no say. */
+	if (zdu_run(&delete_freeze, (ZduArg[]) {zdu_text(name), call.f != NULL ? zdu_int8(call.f->cluster_id) : zdu_null()}) == 0)
+		no_such_freeze(name);
 	zdu_event_note(NULL, "freeze", name, "dropped", "L22", reason);
 	wake(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));

@@ -15,7 +15,8 @@ CREATE TABLE zdu.freeze
 	CONSTRAINT freeze_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT freeze_kind_check CHECK (kind IN ('freeze', 'window')),
 	CONSTRAINT freeze_during_check CHECK (NOT isempty(during)),
-	CONSTRAINT freeze_selector_check CHECK (jsonb_typeof(selector) = 'object' AND selector - '{product,owner}'::text[] = '{}')
+	CONSTRAINT freeze_selector_check CHECK (jsonb_typeof(selector) = 'object' AND selector - '{product,owner}'::text[] = '{}'
+		AND coalesce(jsonb_typeof(selector->'product'), 'string') = 'string' AND coalesce(jsonb_typeof(selector->'owner'), 'string') = 'string')
 );
 CREATE INDEX freeze_cluster_idx ON zdu.freeze (cluster_id);
 COMMENT ON TABLE zdu.freeze IS 'Freezes (nothing new is begun in their time) and windows (only in one of them it is); zdu_set_freeze';

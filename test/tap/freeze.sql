@@ -1,6 +1,6 @@
 -- Promise: in a freeze, and outside of the windows, nothing new is begun; what is in flight is finished and rolling back goes on; the way through is audited.
 BEGIN;
-SELECT plan(39);
+SELECT plan(40);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.at(seconds int) RETURNS timestamptz LANGUAGE sql AS $$ SELECT zdu_clock() + make_interval(secs => seconds) $$;
@@ -92,6 +92,7 @@ SELECT is(sim.refused(format('SELECT zdu_set_freeze(%s)', args)), code, 'L22: re
     ($$ 'a', 'n', 'thaw', tstzrange(NULL, NULL), reason => 'x' $$, '23514 L22', 'a kind that is none'),
     ($$ 'a', 'n', 'freeze', 'empty', reason => 'x' $$, '23514 L22', 'an empty time'),
     ($$ NULL, 'n', 'freeze', tstzrange(NULL, NULL), '{"planet": "x"}', reason => 'x' $$, '23514 L22', 'a selector that selects by nothing known'),
+    ($$ NULL, 'n', 'freeze', tstzrange(NULL, NULL), '{"product": ["shop"]}', reason => 'x' $$, '23514 L22', 'a selector that can never be true'),
     ($$ 'b', 'mine', 'freeze', tstzrange(NULL, NULL), reason => 'x' $$, '22023 L22', 'a name that is another cluster''s')) AS t (args, code, claim);
 
 SELECT * FROM finish();
