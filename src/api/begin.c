@@ -171,8 +171,6 @@ zdu_begin(PG_FUNCTION_ARGS)
 		cluster = zdu_refuse_unnamed("zdu_begin");
 	zdu_call_begin(&call, "zdu_begin", NULL);
 	zdu_protect_lock(&call, cluster);
-	call.f = zdu_facts_locked(cluster);
-	call.cluster = cluster;
 	upgrade_id = zdu_begin_upgrade(&call, &wish, zdu_arg_text(fcinfo, 7));
 	zdu_call_end(&call);
 	PG_RETURN_INT64(upgrade_id);

@@ -93,7 +93,7 @@ refuse_revert(const Delta *d, const char *detail)
 			(errcode(ERRCODE_ZDU_REFUSED),
 			 errmsg("cannot take back delta " INT64_FORMAT, d->id),
 			 errdetail("M5: %s; nothing was taken back.", detail),
-			 errhint("SELECT * FROM zdu.delta WHERE relation = (SELECT relation FROM zdu.delta WHERE delta = " INT64_FORMAT ") AND key = '%s'", d->id, d->key)));
+			 errhint("SELECT * FROM zdu.delta WHERE relation = (SELECT relation FROM zdu.delta WHERE delta = " INT64_FORMAT ") AND key = %s", d->id, quote_literal_cstr(d->key))));
 }
 
 /*

@@ -102,8 +102,7 @@ zdu_deploy(PG_FUNCTION_ARGS)
 
 	zdu_call_begin(&call, "zdu_deploy", NULL);
 	zdu_protect_lock(&call, cluster);
-	f = call.f = zdu_facts_locked(cluster);
-	call.cluster = cluster;
+	f = call.f;
 	through = check_through(&call, node_group, through);
 	if (f->upgrade_id == 0)
 	{

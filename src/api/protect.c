@@ -76,7 +76,7 @@ typedef struct TriggerRow
 	bool		cloned;			/* partitions have it by their parent */
 } TriggerRow;
 
-/* Underscores sort before other names: it is fired first, and sees what the writer wrote. */
+/* An underscore sorts before small letters: it is fired before the usual names, and sees what the writer wrote. */
 static const TriggerRow triggers[] = {
 	{"_zdu_protect", "BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW", " refuse", true},
 	{"_zdu_protect", "BEFORE INSERT ON %s FOR EACH ROW", "spool", true},
@@ -230,30 +230,40 @@ uncover_all(Oid relid)
 	}
 }
 
-void
-zdu_protect_lock(ZduCall *call, const char *cluster)
+/* Reads which tables an upgrade of the cluster would protect, and how each of them is. */
+static List *
+read_tables(const char *cluster, List **hows)
 {
-	ZduFacts   *f = zdu_facts_load(cluster);
 	List	   *tables = NIL;
-	List	   *hows = NIL;
-	List	   *relations = NIL;
 	ZduReader	r;
-	ListCell   *cell;
-	ListCell   *how;
 
-	if (f == NULL)
-		zdu_no_such_cluster(cluster);
-	zdu_require_owner(call->session.caller, call->function, f);
-	/* An upgrade that cannot begin now keeps nobody from writing. */
-	if (f->upgrade_id != 0 || f->state != CLUSTER_STABLE)
-		return;
+	*hows = NIL;
 	zdu_look_latest(&tables_to_lock, (ZduArg[]) {zdu_text(cluster)});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
 	{
 		tables = lappend_oid(tables, (Oid) zdu_read_int8(&r));
-		hows = lappend(hows, zdu_read_text(&r));
+		*hows = lappend(*hows, zdu_read_text(&r));
 	}
+	return tables;
+}
+
+/* An upgrade that cannot begin now keeps nobody from writing. */
+static bool
+may_begin(const ZduFacts *f)
+{
+	return f->upgrade_id == 0 && f->state == CLUSTER_STABLE;
+}
+
+static List *
+lock_tables(const char *cluster)
+{
+	List	   *hows;
+	List	   *tables = read_tables(cluster, &hows);
+	List	   *relations = NIL;
+	ListCell   *cell;
+	ListCell   *how;
+
 	foreach(cell, tables)
 		relations = list_concat_unique_oid(relations, whole_table(lfirst_oid(cell)));
 	list_sort(relations, list_oid_cmp);
@@ -261,6 +271,33 @@ zdu_protect_lock(ZduCall *call, const char *cluster)
 	/* Partitions that came since zdu_protect are not yet guarded against TRUNCATE. */
 	forboth(cell, tables, how, hows)
 		cover_all(lfirst_oid(cell), cluster, lfirst(how));
+	return tables;
+}
+
+void
+zdu_protect_lock(ZduCall *call, const char *cluster)
+{
+	ZduFacts   *f = zdu_facts_load(cluster);
+	List	   *locked = NIL;
+	List	   *missed = NIL;
+	List	   *hows;
+
+	if (f == NULL)
+		zdu_no_such_cluster(cluster);
+	zdu_require_owner(call->session.caller, call->function, f);
+	if (may_begin(f))
+		locked = lock_tables(cluster);
+	call->f = zdu_facts_locked(cluster);
+	call->cluster = cluster;
+	/* While we waited an upgrade may have ended, or another table been protected: its writers were not waited for. */
+	if (may_begin(call->f))
+		missed = list_difference_oid(read_tables(cluster, &hows), locked);
+	if (missed != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("cannot begin the upgrade of cluster \"%s\"", cluster),
+				 errdetail("M1: at the same time an upgrade ended, or table \"%s\" was protected.", get_rel_name(linitial_oid(missed))),
+				 errhint("Try it again.")));
 }
 
 static void
@@ -291,7 +328,7 @@ check_table(const ZduTable *t, const char *how, Oid caller)
 
 /*
  * Begins a call about a table.  The lock on the table comes before that on a
- * cluster, so the cluster is only looked at: there is nothing to decide.
+ * cluster, so the cluster is only looked at.
  */
 static ZduTable *
 begin_call(ZduCall *call, const char *function, const char *cluster, FunctionCallInfo fcinfo)
@@ -334,7 +371,7 @@ protected_how(const ZduTable *t, const char *cluster)
 	how = zdu_read_text(&r);
 	if (strcmp(of, cluster) != 0)
 		refuse_table(t, ERRCODE_DUPLICATE_OBJECT, psprintf("M1: it is protected for cluster \"%s\"", of),
-					 psprintf("SELECT zdu_unprotect('%s', '%s')", of, t->name));
+					 psprintf("SELECT zdu_unprotect('%s', %s)", of, quote_literal_cstr(t->name)));
 	return how != NULL ? how : "";
 }
 
@@ -350,7 +387,7 @@ check_kin(const ZduTable *t, const char *cluster)
 		char	   *kin = zdu_read_text(&r);
 
 		refuse_table(t, ERRCODE_DUPLICATE_OBJECT, psprintf("M1: it is part of a partitioned table with %s, which is protected", kin),
-					 psprintf("SELECT zdu_unprotect('%s', '%s')", cluster, kin));
+					 psprintf("SELECT zdu_unprotect('%s', %s)", cluster, quote_literal_cstr(kin)));
 	}
 }
 
@@ -389,6 +426,8 @@ zdu_protect(PG_FUNCTION_ARGS)
 	if (was != NULL)
 		result = strcmp(was, how) == 0 ? "unchanged" : "changed";
 	lock_or_refuse(cluster, whole_table(t->relid), psprintf("cannot protect table %s", t->name));
+	/* One that begins has not seen this table: nobody is to write to it before that is decided. */
+	(void) zdu_facts_locked(cluster);
 	if (strcmp(result, "changed") == 0)
 		uncover_all(t->relid);
 	cover_all(t->relid, cluster, how);

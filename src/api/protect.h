@@ -23,8 +23,9 @@ typedef struct ZduWrite
 
 /*
  * Waits until nobody who writes to a protected table of the cluster is left,
- * and keeps new ones out until the end of the transaction (M1).  Before the
- * cluster is locked; ERROR ZD002 naming who it is when that takes too long.
+ * and keeps new ones out until the end of the transaction (M1); then locks and
+ * loads the cluster, as the call's.  ERROR ZD002 naming who writes when that
+ * takes too long, 40001 when there were others in the end.
  */
 extern void zdu_protect_lock(ZduCall *call, const char *cluster);
 

@@ -1,7 +1,7 @@
 -- Promise: in upgrade mode protected tables refuse writes, all of them and by everybody; reads and other tables go on.
 BEGIN;
 \ir sim.psql
-SELECT plan(76);
+SELECT plan(77);
 
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public, pg_catalog;
@@ -112,6 +112,9 @@ SELECT is(sim.refused(statement), expected, 'M1: ' || statement) FROM (VALUES
     ($$ SELECT zdu_protect('nowhere', 'config') $$, '42704 N11'), ($$ SELECT zdu_protect('shop', NULL) $$, '22004 L22'),
     ($$ SELECT zdu_protect('shop', 1::oid::regclass) $$, '42P01 M1'), ($$ SELECT zdu_unprotect('shop', 'other') $$, '42704 M1'),
     ($$ SELECT zdu_unprotect('bank', 'config') $$, '42710 M1')) AS t (statement, expected);
+CREATE TABLE "it's" (id int PRIMARY KEY);
+SELECT zdu_protect('shop', '"it''s"', 'refuse');
+SELECT is(split_part(pg_temp.words($$ SELECT zdu_protect('bank', '"it''s"') $$), ' | ', 2), $$SELECT zdu_unprotect('shop', 'app."it''s"')$$, 'L22: a hint is quoted so that it can be run');
 GRANT ALL ON SCHEMA app TO person;
 GRANT ALL ON ALL TABLES IN SCHEMA app TO person;
 SELECT zdu_set_cluster('shop', owner => 'person');

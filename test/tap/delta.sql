@@ -1,7 +1,7 @@
 -- Promise: what is written to a table protected by delta is recorded row by row, and can be taken back unless it was changed since.
 BEGIN;
 \ir sim.psql
-SELECT plan(46);
+SELECT plan(47);
 
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public, pg_catalog;
@@ -111,6 +111,25 @@ RESET extra_float_digits;
 RESET bytea_output;
 RESET timezone;
 SELECT results_eq('SELECT e::text FROM everything e ORDER BY 1', 'SELECT row FROM was ORDER BY 1', 'M5: every type comes back as it was');
+
+-- A key that needs quotes
+CREATE TABLE quoted (id text PRIMARY KEY);
+SELECT zdu_protect('shop', 'quoted');
+INSERT INTO quoted VALUES ('it''s');
+SELECT max(delta) AS quoted FROM zdu.delta \gset
+DELETE FROM quoted;
+CREATE FUNCTION pg_temp.hint(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    hint text;
+BEGIN
+    EXECUTE statement;
+    RETURN NULL;
+EXCEPTION WHEN SQLSTATE 'ZD002' THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN hint;
+END $$;
+SELECT results_eq('SELECT action FROM (' || pg_temp.hint(format('SELECT zdu_revert(''shop'', ARRAY[%s])', :quoted)) || ') d',
+                  $$ VALUES ('INSERT'), ('DELETE') $$, 'L22: the hint shows what was written to that row, whatever its key');
 
 -- Tables that changed
 ALTER TABLE everything ADD COLUMN later int;
