@@ -23,6 +23,11 @@ static ZduQuery group_members = {
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
 };
 
+static ZduQuery group_exists = {
+	.text = "SELECT 1 FROM zdu.node_group WHERE cluster_id = $1 AND name = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+};
+
 static void
 refuse(const ZduFacts *f, int code, const char *detail, const char *hint) pg_attribute_noreturn();
 
@@ -84,6 +89,8 @@ check_next(ZduFacts *f, const char *node_group, const char *target)
 	if (f->run != RUN_RUNNING || !zdu_deployment_settle(f))
 		refuse(f, ERRCODE_ZDU_WRONG_STATE, psprintf("M8: the deployment to \"%s\" is %s", f->node_group,
 													f->run != RUN_RUNNING ? zdu_state_name(ZDU_UPGRADE, f->run) : "not done"), why);
+	if (zdu_run(&group_exists, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(node_group)}) == 0)
+		refuse(f, ERRCODE_UNDEFINED_OBJECT, psprintf("N11: there is no node group \"%s\"", node_group), "SELECT cluster_id, name FROM zdu.node_group");
 	overdrawn = zdu_deployment_overdraws(f, node_group, f->target);
 	if (overdrawn != NULL)
 		refuse(f, ERRCODE_ZDU_REFUSED, psprintf("D10: %s", overdrawn), zdu_hint_more_unavailable(f));

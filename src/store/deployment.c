@@ -12,7 +12,7 @@
 
 static ZduQuery insert_deployment = {
 	.text = "INSERT INTO zdu.deployment (upgrade_id, node_group, through, began_at) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT (upgrade_id, node_group) DO UPDATE SET through = excluded.through, began_at = excluded.began_at, done_at = NULL",
+	"ON CONFLICT (upgrade_id, node_group) DO UPDATE SET through = excluded.through, session_role = excluded.session_role, began_at = excluded.began_at, done_at = NULL",
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 

@@ -1,7 +1,7 @@
 -- Promise: a rollout by groups goes group by group, each group's traffic is switched together, and its groups stay until it is through.
 BEGIN;
 \ir sim.psql
-SELECT plan(45);
+SELECT plan(46);
 
 -- The cluster of the document: four nodes, the first of them the processing node.
 CREATE FUNCTION pg_temp.make(c text) RETURNS void LANGUAGE sql AS $$
@@ -51,6 +51,7 @@ SELECT is(pg_temp.versions('site'), '2.0.0 2.0.0 1.0.0 1.0.0', 'N15: only the gr
 SELECT is(sim.state('site'), 'MIXED', 'N15: the cluster is MIXED meanwhile');
 SELECT is((SELECT hint FROM zdu_why('site') WHERE subject = 'next group'), $$SELECT zdu_deploy('site')$$, 'N15: zdu_why says what comes next');
 SELECT is((SELECT split_part(new, ' ', 1) FROM zdu.event WHERE cluster = 'site' AND what = 'deployment' AND rule = 'M9' ORDER BY event_id LIMIT 1), 'traffic', 'M9: the switch is an event');
+SELECT is(sim.refused($$ SELECT zdu_deploy('site', node_group => 'nowhere') $$), '42704 N11', 'N15: the next one too goes to a group that there is');
 SELECT ok(zdu_deploy('site') > 0, 'N15: without a target group it goes to default, the version is that of the rollout');
 SELECT ok(pg_temp.drive('site', 'default'), 'N15: and is carried out');
 SELECT is(pg_temp.versions('site'), '2.0.0 2.0.0 2.0.0 2.0.0', 'N15: now all nodes are upgraded');
