@@ -1,6 +1,6 @@
 /*
  * join.h
- *	  Asks for a node whether it may start: for ExecStartPre and the like.
+ *	  Asks for a node whether it may start, before its program does.
  */
 #ifndef ZDU_WORKER_JOIN_H
 #define ZDU_WORKER_JOIN_H

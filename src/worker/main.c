@@ -56,7 +56,7 @@ static const ZduOption option_table[] = {
 	{"ready", ZDU_OPTION_FLAG, FIELD(ready), NULL,
 	"with --follow: end when only zdu_finalize() is left"},
 	{"join", ZDU_OPTION_TEXT, FIELD(join), "CLUSTER",
-	"do no work, but ask whether a node may start (ExecStartPre)"},
+	"do no work, but ask whether a node may start"},
 	{"incarnation", ZDU_OPTION_TEXT, FIELD(incarnation), "ID",
 	"with --join: which process of that name, as in its heartbeats"},
 	{"timeout", ZDU_OPTION_SECONDS, FIELD(timeout), "SECONDS",

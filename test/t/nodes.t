@@ -43,6 +43,26 @@ is((join_node('host=/nowhere', 'gate', 'app1', '1.0.0', '--timeout', '0.5'))[0],
 is(($zdu->run($connstr, '--join', 'gate', @$_))[0], 1, "L22: --join: a bad command line: @$_")
 	for ['app1'], [ 'app1', '1.0.0', 'more' ], [ 'app1', '1.0.0', '--follow', 'gate' ], [ 'app1', '1.0.0', '--ready' ];
 is(($zdu->run($connstr, '--incarnation', 'x'))[0], 1, 'L22: an option of --join without it');
+
+# The unit's command, as systemd runs it: RestartPreventExitStatus heeds the exit status of no other.
+my ($unit) = slurp("$examples/node.service") =~ m{^ExecStart=/bin/sh -c '(.*)' %H$}m;
+$unit =~ s/\$\$/\$/g;
+$unit =~ s{/usr/bin/zdu_worker service=zdu --join shop}{"\$BINARY" "\$CONNINFO" --join gate};
+$unit =~ s{/usr/bin/shop}{/bin/echo runs};
+
+# Returns the exit code of the unit's main process, and what the program printed.
+sub start_unit
+{
+	my ($version) = @_;
+	my ($out, $err) = ('', '');
+
+	local @ENV{qw(BINARY CONNINFO VERSION INVOCATION_ID)} = (FakeZdu::binary(), $connstr, $version, 'i1');
+	IPC::Run::run([ '/bin/sh', '-c', $unit, 'app1' ], '>', \$out, '2>', \$err);
+	return ($? >> 8) . " $out";
+}
+is(start_unit('0.9.0'), '78 ', 'N8: the main process of the unit ends with 78 if the node is refused');
+is(start_unit('1.0.0'), "0 runs --incarnation i1\n", 'N7: and becomes the program if it is admitted');
+
 $pg->stop;
 my $waiting = IPC::Run::start([ FakeZdu::binary(), $connstr, '--join', 'gate', 'app1', '1.0.0', '--timeout', '60' ], '>', '/dev/null', '2>', "$files/join.log");
 ok(wait_until(sub { slurp("$files/join.log") =~ /unreachable/ }), 'N9: --join --timeout: the database is away');
