@@ -40,16 +40,16 @@ static ZduQuery policy_says = {
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
-/* A prepared transaction has no process. */
-static ZduQuery who_writes = {
+/* Who writes, or with $2 whoever uses it.  A prepared transaction has no process. */
+static ZduQuery who_is_there = {
 	.text =
 	"SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction' "
 	"  ELSE format('%s (pid %s%s, in a transaction since %s)', coalesce('role ' || a.usename, a.backend_type), l.pid, "
 	"    CASE WHEN a.application_name <> '' THEN ', ' || a.application_name ELSE '' END, date_trunc('second', a.xact_start)) END, l.pid "
 	"FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
 	"WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation = $1 AND l.granted "
-	"AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY a.xact_start LIMIT 1",
-	.nargs = 1, .argtypes = {OIDOID}
+	"AND ($2 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY a.xact_start LIMIT 1",
+	.nargs = 2, .argtypes = {OIDOID, BOOLOID}
 };
 
 static ZduQuery protection = {
@@ -119,6 +119,7 @@ read_policy(const char *cluster, double *seconds)
 typedef struct LockAttempt
 {
 	List	   *relations;		/* in the order of oids */
+	LOCKMODE	mode;
 	double		seconds;
 	Oid			waits_for;		/* the one that is being locked */
 } LockAttempt;
@@ -139,16 +140,16 @@ lock_relations(void *arg)
 		a->waits_for = lfirst_oid(cell);
 		snprintf(left, sizeof(left), INT64_FORMAT, Max((until - GetCurrentTimestamp()) / 1000, 1));
 		(void) set_config_option("lock_timeout", left, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(a->waits_for, ShareRowExclusiveLock);
+		LockRelationOid(a->waits_for, a->mode);
 	}
 	AtEOXact_GUC(false, guc_level);
 }
 
 /* A lock request keeps others from writing while it waits: no longer than the policy lets anything block. */
 static void
-lock_or_refuse(const char *cluster, List *relations, const char *primary)
+lock_or_refuse(const char *cluster, List *relations, LOCKMODE mode, const char *primary)
 {
-	LockAttempt a = {.relations = relations, .seconds = LockTimeout / 1000.0};
+	LockAttempt a = {.relations = relations, .mode = mode, .seconds = LockTimeout / 1000.0};
 	ZduReader	r;
 	ErrorData  *error;
 	char	   *who = NULL;
@@ -164,7 +165,7 @@ lock_or_refuse(const char *cluster, List *relations, const char *primary)
 		return;
 	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
 		ReThrowError(error);
-	zdu_look(&who_writes, (ZduArg[]) {zdu_datum(ObjectIdGetDatum(a.waits_for), false)});
+	zdu_look(&who_is_there, (ZduArg[]) {zdu_datum(ObjectIdGetDatum(a.waits_for), false), zdu_bool(mode == AccessExclusiveLock)});
 	r = zdu_reader();
 	if (zdu_next_row(&r))
 	{
@@ -175,8 +176,8 @@ lock_or_refuse(const char *cluster, List *relations, const char *primary)
 	ereport(ERROR,
 			(errcode(ERRCODE_ZDU_REFUSED),
 			 errmsg("%s", primary),
-			 errdetail("M1: protected table \"%s\" was being written to by %s; waited %g s.", name != NULL ? name : "",
-					   who != NULL ? who : "somebody who has left since", a.seconds),
+			 errdetail("M1: protected table \"%s\" was being %s by %s; waited %g s.", name != NULL ? name : "",
+					   mode == AccessExclusiveLock ? "used" : "written to", who != NULL ? who : "somebody who has left since", a.seconds),
 			 pid != NULL ? errhint("SELECT * FROM pg_stat_activity WHERE pid = %s", pid) :
 			 who != NULL ? errhint("SELECT * FROM pg_prepared_xacts") : errhint("Try it again.")));
 }
@@ -225,8 +226,8 @@ uncover_all(Oid relid)
 		ZduTable   *t = zdu_table_load(lfirst_oid(cell));
 
 		for (int i = 0; t != NULL && i < lengthof(triggers); i++)
-			if (!(triggers[i].cloned && t->relid != relid))
-				zdu_utility(psprintf("DROP TRIGGER IF EXISTS %s ON %s", triggers[i].name, t->name));
+			if (!(triggers[i].cloned && t->relid != relid) && OidIsValid(get_trigger_oid(t->relid, triggers[i].name, true)))
+				zdu_utility(psprintf("DROP TRIGGER %s ON %s", triggers[i].name, t->name));
 	}
 }
 
@@ -267,7 +268,7 @@ lock_tables(const char *cluster)
 	foreach(cell, tables)
 		relations = list_concat_unique_oid(relations, whole_table(lfirst_oid(cell)));
 	list_sort(relations, list_oid_cmp);
-	lock_or_refuse(cluster, relations, psprintf("cannot begin the upgrade of cluster \"%s\"", cluster));
+	lock_or_refuse(cluster, relations, ShareRowExclusiveLock, psprintf("cannot begin the upgrade of cluster \"%s\"", cluster));
 	/* Partitions that came since zdu_protect are not yet guarded against TRUNCATE. */
 	forboth(cell, tables, how, hows)
 		cover_all(lfirst_oid(cell), cluster, lfirst(how));
@@ -425,7 +426,9 @@ zdu_protect(PG_FUNCTION_ARGS)
 	was = protected_how(t, cluster);
 	if (was != NULL)
 		result = strcmp(was, how) == 0 ? "unchanged" : "changed";
-	lock_or_refuse(cluster, whole_table(t->relid), psprintf("cannot protect table %s", t->name));
+	/* A trigger is made beside readers, but not dropped. */
+	lock_or_refuse(cluster, whole_table(t->relid), strcmp(result, "changed") == 0 ? AccessExclusiveLock : ShareRowExclusiveLock,
+				   psprintf("cannot protect table %s", t->name));
 	/* One that begins has not seen this table: nobody is to write to it before that is decided. */
 	(void) zdu_facts_locked(cluster);
 	if (strcmp(result, "changed") == 0)
@@ -455,6 +458,7 @@ zdu_unprotect(PG_FUNCTION_ARGS)
 				 errmsg("table %s is not protected", t->name),
 				 errdetail("M1: nothing was changed."),
 				 errhint("SELECT relation FROM zdu.protected_table WHERE cluster = '%s'", cluster)));
+	lock_or_refuse(cluster, whole_table(t->relid), AccessExclusiveLock, psprintf("cannot take the protection of table %s away", t->name));
 	uncover_all(t->relid);
 	zdu_event_note(NULL, "protect", was[0] != '\0' ? was : "as the policy says", NULL, "M1", reason != NULL ? psprintf("%s: %s", t->name, reason) : t->name);
 	zdu_call_end(&call);

@@ -109,7 +109,7 @@ CREATE FUNCTION zdu_unprotect(
 RETURNS text
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_unprotect';
-COMMENT ON FUNCTION zdu_unprotect(text,regclass,text) IS 'Take a table''s protection away, also in upgrade mode; the log keeps who did and why. You must own the table. Returns unprotected. Errors: 42704 it is not protected, 42501.';
+COMMENT ON FUNCTION zdu_unprotect(text,regclass,text) IS 'Take a table''s protection away, also in upgrade mode; the log keeps who did and why. You must own the table. Waits for whoever uses it, readers too, as long as zdu_protect does. Returns unprotected. Errors: 42704 it is not protected, 42501, ZD002 somebody uses it.';
 
 CREATE TABLE zdu.delta_row
 (
