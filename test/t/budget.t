@@ -74,8 +74,9 @@ $sampler->finish;
 # The same from what was written down: state, rotation and being taken after each transaction.
 my (%of, %unavailable);
 my ($most, $least_serving, $transaction) = (0, NODES, '');
-my @events = map { [ split /\|/ ] } split /\n/, $zdu->sql(q{SELECT e.xmin, node, what, new FROM zdu.event e
-	WHERE what IN ('node', 'rotation', 'taken') AND upgrade_id IS NOT NULL ORDER BY event_id});
+my @events = map { [ split /\|/ ] } split /\n/, $zdu->sql(q{SELECT l.xmin, e.node, e.what, e.new FROM zdu.event e
+	JOIN zdu.event_log l ON l.cluster = e.cluster AND l.log_id = e.event_id / 1000
+	WHERE e.what IN ('node', 'rotation', 'taken') AND e.upgrade_id IS NOT NULL ORDER BY e.event_id});
 for my $event (@events, [ 'end' ])
 {
 	my ($xmin, $node, $what, $new) = @$event;
