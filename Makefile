@@ -73,6 +73,7 @@ STORE_OBJS = \
 	src/store/placement.o \
 	src/store/plan.o \
 	src/store/queue.o \
+	src/store/quiet.o \
 	src/store/report.o \
 	src/store/row.o \
 	src/store/runbook.o \

@@ -26,6 +26,7 @@
 #include "store/health.h"
 #include "store/instance.h"
 #include "store/queue.h"
+#include "store/quiet.h"
 #include "store/report.h"
 #include "store/standing.h"
 #include "store/worker.h"
@@ -453,6 +454,13 @@ zdu_work(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	zdu_call_begin(&x.call, "zdu_work", NULL);
 	x.call.cluster = cluster;
+	if (!PG_ARGISNULL(3))
+		x.reports = zdu_reports_parse(PG_GETARG_DATUM(3), &x.matches, &x.nmatches);
+	if (x.nmatches == 0 && !x.leaving && zdu_quiet(cluster, &x.worker, &x.due))
+	{
+		zdu_leave(&x.call.session);
+		return (Datum) 0;
+	}
 	if (!zdu_worker_due(cluster, &x.worker, &x.due))
 		zdu_no_such_cluster(cluster);
 	if (!x.due.adopted || x.due.ousted)
@@ -465,8 +473,6 @@ zdu_work(PG_FUNCTION_ARGS)
 		zdu_leave(&x.call.session);
 		return (Datum) 0;
 	}
-	if (!PG_ARGISNULL(3))
-		x.reports = zdu_reports_parse(PG_GETARG_DATUM(3), &x.matches, &x.nmatches);
 	x.looks = x.nmatches > 0 && zdu_reports_match_steps(x.due.cluster_id, x.reports, x.worker.name, x.worker.incarnation,
 														x.matches, x.nmatches, &x.steps, &x.nsteps);
 	if (x.looks)
@@ -485,6 +491,8 @@ zdu_work(PG_FUNCTION_ARGS)
 		decide(&x);
 		x.due.holds = true;
 	}
+	else if (!x.due.work_waits && !x.due.holds && !x.due.spool)
+		zdu_quiet_note(cluster, &x.worker, &x.due);
 	if (x.due.holds)
 		put_held(&x);
 	put_errors(&x);

@@ -11,15 +11,16 @@
 /* Everything that tells an idle poll from one that has something to do, in one row. */
 static ZduQuery what_is_due = {
 	.text =
-	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, "
-	"  c.swept_at > $4 OR $4 - c.swept_at >= make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
+	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, c.swept_at, "
+	"  c.swept_at + make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
 	"    CASE WHEN EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state <> 'failed') "
 	"      OR EXISTS (SELECT FROM zdu.watch a WHERE a.cluster_id = c.cluster_id AND a.upgrade_id = u.upgrade_id) THEN 1 ELSE 3600 END)), "
 	"  coalesce(w.incarnation = $3 AND w.asked BETWEEN $4 - p.lease / 4 AND $4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
 	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
 	"  coalesce(w.incarnation = $3, false), coalesce(w.replaced = $3, false), extract(epoch FROM p.lease)::double precision, "
 	"  EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3), "
-	"  c.state = 'STABLE' AND u.upgrade_id IS NULL AND EXISTS (SELECT FROM zdu.spool_row r WHERE r.cluster_id = c.cluster_id AND r.state = 'waiting') "
+	"  c.state = 'STABLE' AND u.upgrade_id IS NULL AND EXISTS (SELECT FROM zdu.spool_row r WHERE r.cluster_id = c.cluster_id AND r.state = 'waiting'), "
+	"  c.serial, w.asked + p.lease / 4 "
 	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
 	"LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
 	"LEFT JOIN zdu.worker w ON w.cluster_id = c.cluster_id AND w.name = $2 "
@@ -62,27 +63,35 @@ static ZduQuery observations_due = {
 bool
 zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 {
+	TimestampTz now = zdu_now();
+	TimestampTz swept_at;
+	TimestampTz sweep_at;
 	ZduReader	r;
-	char	   *mark;
 
 	zdu_run(&what_is_due, (ZduArg[]) {
-		zdu_text(cluster), zdu_text(w->name), zdu_text(w->incarnation), zdu_time(zdu_now()), w->programs
+		zdu_text(cluster), zdu_text(w->name), zdu_text(w->incarnation), zdu_time(now), w->programs
 	});
 	r = zdu_reader();
 	if (!zdu_next_row(&r))
 		return false;
 	due->cluster_id = zdu_read_int8(&r);
 	due->upgrade_id = zdu_read_int8(&r);
-	mark = zdu_read_text(&r);
-	due->adopted = zdu_instance_matches(mark, zdu_read_bool(&r));
+	due->mark = zdu_read_text(&r);
+	due->auto_adopt = zdu_read_bool(&r);
+	due->adopted = zdu_instance_matches(due->mark, due->auto_adopt);
 	due->work_waits = zdu_read_bool(&r);
-	due->sweep = zdu_read_bool(&r);
+	swept_at = zdu_read_int8(&r);
+	sweep_at = zdu_read_int8(&r);
+	/* A clock that steps back starts anew. */
+	due->sweep = swept_at > now || now >= sweep_at;
 	due->fresh = zdu_read_bool(&r);
 	due->known = zdu_read_bool(&r);
 	due->ousted = zdu_read_bool(&r);
 	due->lease = zdu_read_float8(&r, 0);
 	due->holds = zdu_read_bool(&r);
 	due->spool = zdu_read_bool(&r);
+	due->serial = zdu_read_int8(&r);
+	due->until = Min(sweep_at, zdu_read_int8(&r));
 	return true;
 }
 

@@ -23,6 +23,10 @@ typedef struct ZduDue
 	bool		holds;			/* it holds steps */
 	double		lease;			/* seconds */
 	bool		spool;			/* rows wait to be replayed, and may be */
+	int64		serial;			/* of the cluster */
+	TimestampTz until;			/* from then on time makes something due */
+	const char *mark;			/* of the instance adopted last; NULL: none */
+	bool		auto_adopt;
 } ZduDue;
 
 typedef struct ZduWorker
