@@ -217,7 +217,9 @@ apply_reports(Exchange *x)
 
 	if (x->nsteps == 0)
 		return;
-	zdu_steps_refresh(x->steps, x->nsteps);
+	/* Nobody has decided anything since they were read: they are as they were. */
+	if (f->serial != x->due.serial)
+		zdu_steps_refresh(x->steps, x->nsteps);
 	keeps_copies = find_undrained(f, x->steps, x->nsteps);
 	for (int i = 0; i < x->nmatches; i++)
 	{

@@ -33,6 +33,7 @@ typedef struct ZduFacts
 	const char *target;
 	const char *schema_version; /* NULL: not seen */
 	bool		schema_watched; /* the runbook says how it is seen */
+	int64_t		serial;			/* of the decision before this one */
 	double		listened;
 	int64_t		swept_at;		/* a timestamp of the server's */
 	bool		work_waits;

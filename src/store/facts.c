@@ -14,7 +14,7 @@
 #include "zdu.h"
 
 #define SETTINGS_COLUMNS \
-	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, listened, swept_at, work_waits, " \
+	"SELECT cluster_id, name, product, owner, policy, runbook, version, state, original, target, schema_version, serial, listened, swept_at, work_waits, " \
 	"early_end, second_person, cancel, rollback, repeat_begin, offline_at_end, schema_phase, version_step, min_version, require_latest_patch, max_versions, " \
 	"max_unavailable, min_availability, reallocate, " \
 	"drain_on_timeout, finalize, on_failure, heartbeat_ttl, start_timeout, stop_timeout, drain_timeout, min_healthy_time, lease, " \
@@ -215,6 +215,7 @@ read_settings(ZduReader *r)
 	f->original = zdu_read_text(r);
 	f->target = zdu_read_text(r);
 	f->schema_version = zdu_read_text(r);
+	f->serial = zdu_read_int8(r);
 	f->listened = zdu_read_float8(r, 0);
 	f->swept_at = zdu_read_int8(r);
 	f->work_waits = zdu_read_bool(r);
