@@ -8,14 +8,15 @@ prepare()
 	sql queue "CREATE TABLE job (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'pending', worker text, evidence jsonb,
 		started_at timestamptz, ended_at timestamptz)"
 	sql queue "CREATE INDEX job_pending_idx ON job (id) WHERE state = 'pending'"
-	sql queue "INSERT INTO job (id) SELECT generate_series(1, 100000)"
+	sql queue "INSERT INTO job (id) SELECT generate_series(1, 150000)"
 	sql queue "VACUUM ANALYZE"
 }
 
 rate()
 {
 	batch=${1##*_}
-	per_second queue -D slots="$batch" -D ids='{}' -t "$((batch == 1 ? 250 : 80))" <<-'END' |
+	calls=$(. "$here/steps.sh" && calls "$batch")
+	per_second queue -D slots="$batch" -D ids='{}' -t "$calls" <<-'END' |
 		WITH done AS (
 			UPDATE job SET state = 'succeeded', ended_at = clock_timestamp(), evidence = '{"version": "1.1.0"}'
 			WHERE id = ANY (:ids::bigint[])
