@@ -28,11 +28,15 @@ static ZduQuery watches_due = {
 	.nargs = 5, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID}
 };
 
-/* What was not well before the upgrade is no fault of it: a guard counts once it has been well. */
+/*
+ * What was not well before the upgrade is no fault of it: a guard counts once it has been well.
+ * A worker that had lost its connection reports late: what it saw is as old as when it was asked to look.
+ */
 static ZduQuery store_look = {
 	.text =
 	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 OR (kind = 'guard' AND NOT armed) THEN 0 ELSE failed + 1 END, "
-	"  armed = armed OR coalesce($2, false), baseline = false, holds = $2, seen_at = $5, "
+	"  armed = armed OR coalesce($2, false), baseline = false, holds = $2, "
+	"  seen_at = least($5, asked + make_interval(secs => coalesce((look->>'timeout')::float8, 0))), "
 	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
 	"SELECT s.kind, s.name, s.node_id, n.name, s.has_failed FROM saw s LEFT JOIN zdu.node n ON n.node_id = s.node_id",
 	.nargs = 5, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID}

@@ -1,6 +1,6 @@
 -- Promise: nodes behind a gate are taken only when those before it are done, well and soaked and its condition passes; zdu_why says which, and what opened stays open.
 BEGIN;
-SELECT plan(81);
+SELECT plan(83);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.touched(c text) RETURNS text LANGUAGE sql AS
@@ -103,6 +103,12 @@ SELECT sim.gauge('sql', 'SELECT ok AS pass', '{"pass": true, "row_count": 1}');
 SELECT ok(pg_temp.done('sql', 3), 'L22: asked again it passes, and the upgrade goes on');
 SELECT is((SELECT count(*) FROM zdu.watch), 0::bigint, 'L22: of an open gate nobody looks at anything');
 SELECT matches((SELECT reason FROM zdu.event WHERE cluster = 'sql' AND new = 'orders open'), '"pass": true', 'L22: the event keeps the evidence');
+
+SELECT sim.make('away', 3), sim.gauge('away', 'fine', NULL), zdu_set_gate('away', 'fine', '1', probe => '{"exec": "svc", "args": ["fine"]}', until => '$.n == 1'), zdu_begin('away', '1.1.0');
+SELECT sim.drive_until('away', $$ EXISTS (SELECT FROM zdu.watch JOIN zdu.cluster k USING (cluster_id) WHERE k.name = 'away' AND kind = 'gate' AND asked IS NOT NULL) $$);
+SELECT sim.gauge('away', 'fine', '{"n": 1}'), sim.tick(15), sim.ask('away'), sim.tick(600), sim.ask('away');
+SELECT is(pg_temp.gate('away', 'fine'), 'closed stale', 'L22: what is reported long after the look is as old as the look');
+SELECT ok(pg_temp.done('away', 3), 'L22: asked again it opens');
 
 CREATE FUNCTION pg_temp.failing(c text, how text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
