@@ -1,6 +1,6 @@
 -- Promise: a cluster that comes after others takes no node before they are final at the version it needs, and they begin nothing while it relies on them; zdu.fleet shows them all.
 BEGIN;
-SELECT plan(31);
+SELECT plan(32);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.rounds(c text, n int) RETURNS void LANGUAGE plpgsql AS
@@ -62,6 +62,11 @@ SELECT zdu_set_dependency('shop-web', 'shop-db', '1.3.0'), zdu_begin('shop-web',
 SELECT is((SELECT string_agg(gate || ' ' || state, ', ' ORDER BY gate) FROM zdu.gate_status WHERE cluster = 'shop-web'), 'after:shop-app open, after:shop-db closed', 'M8: it waits until all that it comes after are there');
 SELECT is(zdu_drop_dependency('shop-web', 'shop-db'), 'dropped', 'M8: zdu_drop_dependency forgets it');
 SELECT is(sim.refused($$ SELECT zdu_drop_dependency('shop-web', 'shop-db') $$), '42704 M8', 'M8: once');
+
+-- ---- a circle that could not be refused ends ----
+INSERT INTO zdu.dependency (cluster_id, after_id) SELECT a.cluster_id, b.cluster_id FROM zdu.cluster a, zdu.cluster b WHERE a.name <> b.name ON CONFLICT DO NOTHING;
+SET LOCAL statement_timeout = '20 s';
+SELECT is((SELECT count(*) FROM zdu.fleet), (SELECT count(*) FROM zdu.cluster), 'M8: zdu.fleet shows clusters in a circle too');
 
 SELECT * FROM finish();
 ROLLBACK;
