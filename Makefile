@@ -89,8 +89,8 @@ STORE_OBJS = \
 	src/store/worker.o
 API_OBJS = \
 	src/api/admin.o \
-	src/api/approve.o \
 	src/api/advice.o \
+	src/api/approve.o \
 	src/api/asset.o \
 	src/api/begin.o \
 	src/api/budget.o \
@@ -123,8 +123,8 @@ API_OBJS = \
 	src/api/refuse.o \
 	src/api/release.o \
 	src/api/setup.o \
-	src/api/spool.o \
 	src/api/simulate.o \
+	src/api/spool.o \
 	src/api/sweep.o \
 	src/api/take.o \
 	src/api/transitions.o \

@@ -38,9 +38,9 @@ static ZduQuery required_products = {
 static ZduQuery upsert_path = {
 	.text =
 	"INSERT INTO zdu.release_path AS p (product, from_low, from_high, to_low, to_high, how, reason) "
-	"VALUES ($1, $2::zdu_version, $3::zdu_version, $4::zdu_version, $5::zdu_version, $6, $7) "
-	"ON CONFLICT (product, from_low, from_high, to_low, to_high) DO UPDATE SET how = excluded.how, reason = excluded.reason "
-	"WHERE (p.how, p.reason) IS DISTINCT FROM (excluded.how, excluded.reason) RETURNING xmax = 0",
+	"VALUES ($1, $2::zdu_version, $3::zdu_version, $4::zdu_version, $5::zdu_version, coalesce($6, 'rolling'), $7) "
+	"ON CONFLICT (product, from_low, from_high, to_low, to_high) DO UPDATE SET how = coalesce($6, p.how), reason = coalesce($7, p.reason) "
+	"WHERE (p.how, p.reason) IS DISTINCT FROM (coalesce($6, p.how), coalesce($7, p.reason)) RETURNING xmax = 0",
 	.nargs = 7, .argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -141,7 +141,7 @@ zdu_set_path(PG_FUNCTION_ARGS)
 {
 	char	   *product;
 	char	   *bounds[BOUNDS];
-	char	   *how = zdu_arg_required(fcinfo, 5, "how");
+	char	   *how = zdu_arg_text(fcinfo, 5);
 	char	   *reason = zdu_arg_text(fcinfo, 6);
 	const char *result;
 	ZduCall		call;
@@ -153,7 +153,7 @@ zdu_set_path(PG_FUNCTION_ARGS)
 	});
 	result = what_was_done();
 	if (strcmp(result, "unchanged") != 0)
-		zdu_event_note(NULL, "path", NULL, psprintf("%s %s - %s to %s - %s %s: %s", product, bounds[0], bounds[1], bounds[2], bounds[3], how, result),
+		zdu_event_note(NULL, "path", NULL, psprintf("%s %s - %s to %s - %s %s: %s", product, bounds[0], bounds[1], bounds[2], bounds[3], how != NULL ? how : "", result),
 					   "V4", reason);
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(result));

@@ -57,13 +57,13 @@ CREATE FUNCTION zdu_set_path(
 	from_high text,
 	to_low text,
 	to_high text,
-	how text DEFAULT 'rolling',
+	how text DEFAULT NULL,
 	reason text DEFAULT NULL
 )
 RETURNS text
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_set_path';
-COMMENT ON FUNCTION zdu_set_path(text,text,text,text,text,text,text) IS 'Say that steps from one range of versions to another are safe (rolling), or take a restart of the whole cluster (V4). High bounds count with all that begins with them: 0.48 covers 0.48.3. Returns created, changed or unchanged. Errors: 22P02 bad version, 23514 not rolling or restart, or not upward.';
+COMMENT ON FUNCTION zdu_set_path(text,text,text,text,text,text,text) IS 'Say that steps from one range of versions to another are safe (rolling), or take a restart of the whole cluster (V4); NULL keeps what is there (new: rolling). High bounds count with all that begins with them: 0.48 covers 0.48.3. Returns created, changed or unchanged. Errors: 22P02 bad version, 23514 not rolling or restart, or not upward.';
 
 CREATE FUNCTION zdu_drop_path(
 	product text,

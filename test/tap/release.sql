@@ -1,7 +1,7 @@
 -- Promise: only a step that is known to be safe is begun, and where one is not, zdu_path says by which releases to go.
 BEGIN;
 \ir sim.psql
-SELECT plan(37);
+SELECT plan(38);
 
 SELECT zdu_set_policy('listed', based_on => 'crate', settings => '{"min_availability": "none"}');
 SELECT zdu_set_policy('latest', based_on => 'camunda', settings => '{"min_version": null, "schema_phase": "none"}');
@@ -29,6 +29,7 @@ SELECT is(zdu_set_path('crate-product', '0.48.2', '0.48', '0.49.0', '0.49'), 'cr
 SELECT is(zdu_set_path('crate-product', '0.48.2', '0.48', '0.49.0', '0.49'), 'unchanged', 'V4: the same again changes nothing');
 SELECT is(pg_temp.begin('crate', '0.49.0'), 'ZD002 V4', 'V4: from below its minimum patch it does not lead');
 SELECT is(zdu_set_path('crate-product', '0.48.1', '0.48', '0.49.0', '0.49', 'restart', 'the index format changes'), 'created', 'V4: an edge may say that it takes a restart');
+SELECT is(zdu_set_path('crate-product', '0.48.1', '0.48', '0.49.0', '0.49'), 'unchanged', 'V4: what is not said of it stays');
 SELECT throws_like($$ SELECT zdu_begin('crate', '0.49.0') $$, 'cannot begin%', 'V4: which is refused as a rolling step');
 SELECT is((SELECT observed FROM zdu_why('crate', target => '0.49.0') WHERE rule = 'V4'), '0.48.1 to 0.49.0 takes a restart of the whole cluster: the index format changes',
           'V4: and says why');
