@@ -55,6 +55,12 @@ static ZduQuery prune_events = {
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
 };
 
+/* A window that is past still keeps everything else out, so it stays. */
+static ZduQuery prune_freezes = {
+	.text = "DELETE FROM zdu.freeze WHERE kind = 'freeze' AND upper(during) < $1",
+	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
+};
+
 static ZduQuery prune_upgrades = {
 	.text = "DELETE FROM zdu.upgrade WHERE ended_at < $1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
@@ -148,6 +154,7 @@ zdu_prune(PG_FUNCTION_ARGS)
 	rows = zdu_run(&prune_events, (ZduArg[]) {zdu_time(before)});
 	rows += zdu_run(&prune_operations, (ZduArg[]) {zdu_time(before)});
 	rows += zdu_run(&prune_upgrades, (ZduArg[]) {zdu_time(before)});
+	rows += zdu_run(&prune_freezes, (ZduArg[]) {zdu_time(before)});
 	zdu_event_note(NULL, "prune", NULL, psprintf(UINT64_FORMAT " rows", rows), "L22", NULL);
 	zdu_call_end(&call);
 	PG_RETURN_INT64((int64) rows);

@@ -244,7 +244,7 @@ CREATE FUNCTION zdu_prune(
 RETURNS bigint
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'zdu_prune';
-COMMENT ON FUNCTION zdu_prune(interval) IS 'Remove events, and ended upgrades with their steps, older than that. Returns the number of rows.';
+COMMENT ON FUNCTION zdu_prune(interval) IS 'Remove events, ended upgrades with their steps, and freezes that were over, older than that. Returns the number of rows.';
 
 CREATE FUNCTION zdu_join(
 	cluster text,

@@ -73,6 +73,9 @@ SELECT is((SELECT allowed FROM zdu_why('win') WHERE subject = 'in_window'), 'in 
 SELECT zdu_waive('win', 'freeze:monday', 'only two are left');
 SELECT ok(sim.drive_until('win', $$ sim.state('win') = 'READY_TO_RUN_UPGRADE_TASKS' $$), 'L22: a window can be waived too');
 
+SELECT zdu_prune('1 min');
+SELECT set_eq($$ SELECT name FROM zdu.freeze $$, '{sale2,weekend,monday}'::text[], 'L22: zdu_prune forgets freezes that are over, and no window');
+
 -- ---- who may, and what is refused ----
 CREATE ROLE op; CREATE ROLE owners ROLE op;
 SELECT zdu_grant('op', 'operator'), zdu_set_cluster('a', owner => 'owners');
