@@ -1,6 +1,6 @@
 -- Promise: in a freeze, and outside of the windows, nothing new is begun; what is in flight is finished and rolling back goes on; the way through is audited.
 BEGIN;
-SELECT plan(40);
+SELECT plan(41);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.at(seconds int) RETURNS timestamptz LANGUAGE sql AS $$ SELECT zdu_clock() + make_interval(secs => seconds) $$;
