@@ -71,6 +71,9 @@ advise_given_up(ZduWhy *a, const ZduFacts *f, const char *only)
 	ZduReader	r;
 	int			n = 0;
 
+	/* On the way back nobody is to go forward. */
+	if (f->resume_to != RUN_RUNNING)
+		return 0;
 	zdu_run(&given_up_nodes, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(only)});
 	r = zdu_reader();
 	while (n < MAX_GIVEN_UP && zdu_next_row(&r))

@@ -166,6 +166,7 @@ void
 zdu_unwind(ZduFacts *f, ZduNode *node)
 {
 	ZduRunbook *rb;
+	bool		touched = node->version != NULL && zdu_version_compare(node->version, f->original) != 0;
 	ZduPhase	reached;
 	ZduPhase	from;
 	List	   *steps;
@@ -174,13 +175,14 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 	if (zdu_steps_unwind(f, node->id))
 		return;					/* again when what runs has ended */
 	reached = zdu_steps_reached(f, node->id);
-	if (reached == ZDU_PHASES)
+	if (reached == ZDU_PHASES && !touched)
 	{
 		zdu_release(f, node);
 		return;
 	}
 	rb = zdu_runbook_load(f);
-	from = way_back_from(reached);
+	/* One that was on its way back already is not there yet, however little it was touched this time. */
+	from = touched ? PHASE_ISOLATE : way_back_from(reached);
 	steps = zdu_runbook_steps(rb, f, node, from, from == PHASE_INTEGRATE ? PHASE_INTEGRATE : PHASE_SOAK,
 							  true, f->original, &error);
 	if (error != NULL)
@@ -188,7 +190,7 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 		zdu_upgrade_hold(f, "W1", psprintf("%s: %s", node->name, error));
 		return;
 	}
-	zdu_event_note(node->name, "unwind", zdu_phase_name(reached), zdu_phase_name(from), "L23", "brought back");
+	zdu_event_note(node->name, "unwind", reached != ZDU_PHASES ? zdu_phase_name(reached) : NULL, zdu_phase_name(from), "L23", "brought back");
 	zdu_steps_insert(f, f->upgrade_id, steps, false);
 	if (steps == NIL)
 		zdu_release(f, node);

@@ -366,7 +366,12 @@ keeps_last_node(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 	zdu_answer(v, !serves(c) || left >= 1 || (f->total == 1 && f->one_waived));
 	zdu_say(v->observed, "%d would serve without %s", left, c->name);
 	zdu_say(v->allowed, "at least 1");
-	if (v->answer != ANSWER_YES)
+	if (v->answer == ANSWER_YES)
+		return;
+	/* Its others may have been removed meanwhile. */
+	if (f->total == 1)
+		zdu_say(v->hint, "SELECT zdu_waive('%s', 'D10', 'reason')", f->name);
+	else
 		zdu_say(v->hint, "SELECT * FROM zdu.node_status WHERE cluster = '%s'", f->name);
 }
 

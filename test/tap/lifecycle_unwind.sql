@@ -1,6 +1,6 @@
 -- Promise: whatever is in flight when an upgrade is cancelled or rolled back, the node ends at the original version and in service.
 BEGIN;
-SELECT plan(49);
+SELECT plan(52);
 \ir sim.psql
 
 -- What the node really is, whatever zdu believes.
@@ -65,6 +65,14 @@ SELECT zdu_resume('alone');
 SELECT is(zdu_rollback('alone', n), 1, 'L23: ' || n || ' alone is rolled back') FROM unnest('{app2,app3,app1}'::text[]) AS n;
 SELECT ok(sim.drive_until('alone', $$ sim.state('alone') = 'READY_TO_UPGRADE' AND sim.node('alone', 'app1') = 'ACTIVE 1.0.0' $$), 'L8: the last new node gone back, it is READY_TO_UPGRADE');
 SELECT is(sim.refused($$ SELECT zdu_cancel('alone') $$), 'not refused', 'L8: and zdu_cancel works');
+
+-- L23: rolled back once more on its way back, it is not there yet.
+SELECT sim.make('twice', 3), zdu_begin('twice', '1.1.0'), sim.drive_until('twice', $$ sim.node('twice', 'app1') = 'ACTIVE 1.1.0' $$), zdu_rollback('twice');
+SELECT ok(sim.drive_until('twice', $$ sim.step('twice', 'app1') LIKE 'drain running%' $$), 'L23: a node is taken to go back');
+SELECT is((SELECT string_agg(hint, ' ') FROM zdu_why('twice') WHERE hint LIKE '%zdu_retry%'), NULL, 'L22: on the way back zdu_why does not say that a node is given up');
+SELECT zdu_rollback('twice', node => 'app1');
+SELECT is(sim.drive('twice', 'rolled_back') || ' ' || pg_temp.truth('twice', 'app1') || ', ' || sim.node('twice', 'app1'),
+          'rolled_back runs 1.0.0 1.0.0 in, ACTIVE 1.0.0', 'L23: told so again it goes the whole way');
 
 SELECT * FROM finish();
 ROLLBACK;
