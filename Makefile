@@ -8,13 +8,14 @@
 #   make check-style  layering and layout
 #   make e2e          rolls real products, see test/e2e/run
 #   make mutate       breaks rules and sees that their tests notice, see test/mutate/run
+#   make sim          plays many rolls with faults, see test/sim/run; SEED=N ROLLS=N
 #   make bench-quick  what zdu costs beside something plain, see test/bench/run
 
 # The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
 # has a check of its own, is read for other goals only.
-ifneq (,$(filter demo check check-rules check-style bench-quick e2e mutate,$(MAKECMDGOALS)))
+ifneq (,$(filter demo check check-rules check-style bench-quick e2e mutate sim,$(MAKECMDGOALS)))
 
-.PHONY: demo check check-rules check-style bench-quick e2e mutate
+.PHONY: demo check check-rules check-style bench-quick e2e mutate sim
 demo:
 	@demo/run
 check:
@@ -29,6 +30,8 @@ e2e:
 	@test/e2e/run
 mutate:
 	@test/mutate/run
+sim:
+	@SEED=$(SEED) ROLLS=$(ROLLS) test/sim/run
 
 else
 

@@ -13,6 +13,8 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(zdu_clock);
 
+/* Settings for tests: seconds since 1970, 0 is the real time; and seconds to add. */
+static double clock_at = 0;
 static double clock_offset = 0;
 
 void		_PG_init(void);
@@ -27,13 +29,26 @@ _PG_init(void)
 							 0, 0, 1e9,
 							 PGC_SUSET, GUC_UNIT_S | GUC_NOT_IN_SAMPLE,
 							 NULL, NULL, NULL);
+	DefineCustomRealVariable("zdu.clock",
+							 "Sets the time that zdu goes by, in seconds since 1970, for tests; 0 is the real time.",
+							 NULL,
+							 &clock_at,
+							 0, 0, 1e10,
+							 PGC_SUSET, GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("zdu");
 }
 
 TimestampTz
 zdu_now(void)
 {
-	return GetCurrentTimestamp() + (TimestampTz) (clock_offset * USECS_PER_SEC);
+	TimestampTz now;
+
+	if (clock_at == 0)
+		now = GetCurrentTimestamp();
+	else
+		now = (TimestampTz) ((clock_at - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY) * USECS_PER_SEC);
+	return now + (TimestampTz) (clock_offset * USECS_PER_SEC);
 }
 
 Datum

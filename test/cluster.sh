@@ -108,7 +108,8 @@ enter()
 	# In a directory that the user may be in; the shell itself stays where it was.
 	(cd "$work/src" && exec setsid $as_user env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
 		HOME="$work/home" TMPDIR="$work/tmp" LANG=C.UTF-8 TERM="${TERM:-dumb}" PG_CONFIG="$PG_CONFIG" \
-		work="$work" KEEP="${KEEP:-}" ONLY="${ONLY:-}" sh "$work/src/$script" "$@") &
+		work="$work" KEEP="${KEEP:-}" ONLY="${ONLY:-}" SEED="${SEED:-}" ROLLS="${ROLLS:-}" NODES="${NODES:-}" DEEP="${DEEP:-}" \
+		sh "$work/src/$script" "$@") &
 	inside=$!
 	wait "$inside"
 }

@@ -1,0 +1,237 @@
+/*
+ * game.c
+ *	  One roll, from zdu_begin to its end.
+ */
+#include "game.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Longer no roll should take once nothing goes wrong any more. */
+#define MOST_LOOKS 400
+#define MOST_STEPS 200000
+
+void
+game_fail(Game *g, const char *format,...)
+{
+	va_list		ap;
+
+	if (g->failure[0] != '\0')
+		return;
+	va_start(ap, format);
+	vsnprintf(g->failure, sizeof(g->failure), format, ap);
+	va_end(ap);
+	g->over = true;
+}
+
+Outcome
+game_run(Game *g, const char *who, const char *statement, Fate fate)
+{
+	Outcome		o;
+
+	g->steps++;
+	snprintf(g->asking, sizeof(g->asking), "%s", who);
+	if (who[0] == 'w')
+		snprintf(g->asking, sizeof(g->asking), "%s %s-%d", who, who, g->worker[atoi(who + 1) - 1].incarnation);
+	if (g->loud)
+		printf("%10.3f %-6s %s\n", g->now, who, statement);
+	o = base_run(GAME_EPOCH + g->now, statement, fate);
+	if (g->loud && o.message != NULL)
+		printf("%10.3f %-6s %s %s; %s\n", g->now, "", o.sqlstate, o.message, o.detail != NULL ? o.detail : "");
+	g->hash = hash_text(g->hash, o.sqlstate);
+	if (strncmp(o.sqlstate, "XX", 2) == 0)
+		game_fail(g, "L22: %s fails inside: %s %s", statement, o.sqlstate, o.message);
+	if (fate == FATE_COMMIT)
+		check_outcome(g, &o);
+	if (g->steps == g->last_step || g->steps >= MOST_STEPS)
+		g->over = true;
+	return o;
+}
+
+/* A statement of the person who looks after the roll. */
+static bool
+is_call(const char *hint)
+{
+	return hint != NULL && strncmp(hint, "SELECT zdu_", 11) == 0 && strstr(hint, "...") == NULL &&
+		strstr(hint, "zdu_set_") == NULL && strstr(hint, "zdu_begin") == NULL && strstr(hint, "zdu_declare_down") == NULL;
+}
+
+/*
+ * Does what zdu_why says, as somebody does who knows nothing else.  Returns
+ * whether it said anything that stands in the way, or helps.
+ */
+static bool
+follow_why(Game *g)
+{
+	Outcome		o = game_run(g, "person", "SELECT verdict, rule, subject, observed, hint FROM zdu_why('" CLUSTER "')", FATE_COMMIT);
+	const char *hints[64];
+	int			n = 0;
+	bool		said = false;
+	char	   *call = NULL;
+
+	if (!o.done)
+		game_fail(g, "L22: zdu_why fails: %s %s", o.sqlstate, o.message);
+	for (int row = 0; o.done && row < PQntuples(o.rows); row++)
+	{
+		const char *verdict = field(o.rows, row, 0);
+		const char *hint = field(o.rows, row, 4);
+
+		said |= strcmp(verdict, "no") == 0 || strcmp(verdict, "act") == 0;
+		if (g->loud)
+			printf("%10.3f %-6s %s %s %s: %s | %s\n", g->now, "why", verdict, field(o.rows, row, 1) != NULL ? field(o.rows, row, 1) : "",
+				   field(o.rows, row, 2), field(o.rows, row, 3), hint != NULL ? hint : "");
+		if ((strcmp(verdict, "act") == 0 || strcmp(verdict, "no") == 0) && is_call(hint) && n < 64)
+			hints[n++] = hint;
+	}
+	if (n > 0)
+		call = text("%s", hints[dice_below(&g->operator_dice, n)]);
+	base_free(&o);
+	if (call != NULL)
+		person_calls(g, call);
+	free(call);
+	return said;
+}
+
+/* Somebody looks after it, once nothing goes wrong any more. */
+static void
+look_after(Game *g)
+{
+	Check	   *c = &g->check;
+
+	/* In short steps at first, or short rolls would be waited for. */
+	g->next_look = g->now + (g->looks < 20 ? 5 : 20);
+	if (++g->looks > MOST_LOOKS)
+	{
+		game_fail(g, "W1: the roll does not end; %s %s %s", c->state, c->run, c->held);
+		return;
+	}
+	for (int i = 0; i < g->world.n; i++)
+		if (c->node[i].there && !c->node[i].attached)
+		{
+			char	   *call = text("SELECT zdu_attach('" CLUSTER "', '%s')", g->world.node[i].name);
+
+			person_calls(g, call);
+			free(call);
+		}
+	if (c->run[0] == '\0')
+	{
+		bool		idle = c->open == 0;
+
+		/* Its last wishes are carried out, and all nodes were seen since. */
+		for (int i = 0; i < g->scene.workers; i++)
+			idle &= worker_is_idle(&g->worker[i]);
+		if (idle && g->nstrays == 0 && ++g->quiet > 2)
+		{
+			check_end(g);
+			g->over = true;
+		}
+		return;
+	}
+	g->quiet = 0;
+	if (!follow_why(g) && strcmp(c->run, "held") == 0)
+		game_fail(g, "L22: the upgrade is held (%s), and zdu_why says nothing that helps", c->held);
+}
+
+/* One thing that is due next. */
+static void
+go_on(Game *g)
+{
+	double		due = faults_due(&g->faults);
+	int			who = -1;
+	double		d;
+
+	for (int i = 0; i < g->scene.workers; i++)
+		if ((d = worker_due(g, &g->worker[i])) < due)
+		{
+			due = d;
+			who = i;
+		}
+	d = strays_due(g);
+	if (d < due)
+	{
+		due = d;
+		who = MAX_WORKERS;
+	}
+	d = g->mended ? g->next_look : g->mended_at;
+	if (d < due)
+	{
+		due = d;
+		who = MAX_WORKERS + 1;
+	}
+	g->now = due > g->now ? due : g->now;
+	g->world.now = g->now;
+	if (who == -1)
+		faults_go(g);
+	else if (who < MAX_WORKERS)
+		worker_go(g, &g->worker[who]);
+	else if (who == MAX_WORKERS)
+		strays_go(g);
+	else if (!g->mended)
+		faults_mend(g);
+	else
+		look_after(g);
+}
+
+void
+game_play(Game *g)
+{
+	double		last = 0;
+	Outcome		o;
+
+	g->operator_dice = dice_make(g->seed, 3);
+	g->hash = 0;
+	/* zdu sees the nodes for the first time. */
+	o = game_run(g, "person", "SELECT 1 FROM zdu.cluster", FATE_COMMIT);
+	base_free(&o);
+	for (int i = 0; i < g->world.n; i++)
+	{
+		g->check.node[i].there = g->check.node[i].attached = g->check.node[i].in_rotation = true;
+		snprintf(g->check.node[i].state, sizeof(g->check.node[i].state), "OFFLINE");
+	}
+	for (int i = 0; i < g->scene.workers; i++)
+	{
+		g->worker[i].id = i + 1;
+		worker_start(g, &g->worker[i]);
+	}
+	for (int i = 0; i < g->faults.n; i++)
+		if (!g->faults.fault[i].left_out)
+		{
+			g->faults.fault[i].at += 3;
+			last = g->faults.fault[i].at > last ? g->faults.fault[i].at : last;
+		}
+	g->mended_at = NEVER;
+	while (!g->over && g->now < 3)
+	{
+		double		due = NEVER;
+		int			who = 0;
+
+		for (int i = 0; i < g->scene.workers; i++)
+			if (worker_due(g, &g->worker[i]) < due)
+			{
+				due = worker_due(g, &g->worker[i]);
+				who = i;
+			}
+		g->now = due;
+		worker_go(g, &g->worker[who]);
+	}
+	person_calls(g, g->scene.canary ? "SELECT zdu_begin('" CLUSTER "', '1.1.0', canary => 1)" : "SELECT zdu_begin('" CLUSTER "', '1.1.0')");
+	g->mended_at = last + 20;
+	g->began = g->check.run[0] != '\0';
+	if (!g->began)
+		return;
+	while (!g->over)
+	{
+		go_on(g);
+		if (g->agreement > 0 && g->steps >= g->next_agreement && g->check.run[0] != '\0')
+		{
+			int			who;
+
+			g->next_agreement = g->steps + g->agreement;
+			who = dice_below(&g->operator_dice, g->world.n);
+			if (g->check.node[who].there)
+				check_agreement(g, who);
+		}
+	}
+}
