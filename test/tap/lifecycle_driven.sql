@@ -26,13 +26,13 @@ SELECT sim.make('one', 1), zdu_waive('one', 'D10', 'an outage is agreed'), zdu_b
 SELECT sim.drive_until('one', $$ sim.state('one') = 'READY_TO_RUN_UPGRADE_TASKS' $$);
 SELECT is(sim.story('one', 'cluster'), 'READY_TO_UPGRADE READY_TO_RUN_UPGRADE_TASKS', 'L7: a cluster of one goes straight to READY_TO_RUN_UPGRADE_TASKS');
 
--- min_healthy_time: the soak of a node.
-SELECT sim.make('soak', 2, '{"min_healthy_time": "30 s", "finalize": "auto"}'), zdu_begin('soak', '1.1.0');
+-- min_healthy_time: the soak of a node.  Of three, so that it is not the last one that keeps the next in service.
+SELECT sim.make('soak', 3, '{"min_healthy_time": "30 s", "finalize": "auto"}'), zdu_begin('soak', '1.1.0');
 SELECT ok(sim.drive_until('soak', $$ sim.step('soak', 'app1') = 'soak running verify 1' $$),
           'W1: with min_healthy_time a node soaks after it is integrated');
 SELECT is(sim.acts('soak', 'app2'), NULL, 'N2: a node that soaks still fills its place in the budget');
 SELECT is(sim.drive('soak', 'completed'), 'completed', 'L13: finalize = auto ends the upgrade with the last node');
-SELECT is((SELECT count(*) FROM zdu.step s JOIN zdu.cluster c USING (cluster_id) WHERE c.name = 'soak' AND phase = 'soak' AND ended_at - started_at >= '30 s'), 2::bigint,
+SELECT is((SELECT count(*) FROM zdu.step s JOIN zdu.cluster c USING (cluster_id) WHERE c.name = 'soak' AND phase = 'soak' AND ended_at - started_at >= '30 s'), 3::bigint,
           'W1: every node was healthy for that long');
 
 -- Phases that the runbook leaves out.
