@@ -66,6 +66,7 @@ zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 	TimestampTz now = zdu_now();
 	TimestampTz swept_at;
 	TimestampTz sweep_at;
+	TimestampTz lease_at;
 	ZduReader	r;
 
 	zdu_run(&what_is_due, (ZduArg[]) {
@@ -91,7 +92,8 @@ zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 	due->holds = zdu_read_bool(&r);
 	due->spool = zdu_read_bool(&r);
 	due->serial = zdu_read_int8(&r);
-	due->until = Min(sweep_at, zdu_read_int8(&r));
+	lease_at = zdu_read_int8(&r);
+	due->until = Min(sweep_at, lease_at);
 	return true;
 }
 
