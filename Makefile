@@ -61,6 +61,7 @@ STORE_OBJS = \
 	src/store/args.o \
 	src/store/basis.o \
 	src/store/budget.o \
+	src/store/calendar.o \
 	src/store/catalogue.o \
 	src/store/count.o \
 	src/store/deployment.o \

@@ -4,8 +4,10 @@
  */
 #include "api/api.h"
 
+#include "api/drive.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
+#include "store/calendar.h"
 #include "store/event.h"
 #include "utils/builtins.h"
 #include "zdu.h"
@@ -19,7 +21,8 @@ static ZduQuery upsert_freeze = {
 	"SELECT $1, $2, coalesce($3, o.kind), coalesce($4, o.during), coalesce($5, o.selector, '{}'), coalesce($6, o.owner, session_user), "
 	"  coalesce($7, o.reason), $8 "
 	"FROM (SELECT) AS given LEFT JOIN zdu.freeze o ON o.name = $1 "
-	"ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, during = excluded.during, selector = excluded.selector, owner = excluded.owner, "
+	"ON CONFLICT (name) DO UPDATE SET freeze_id = CASE WHEN z.selector = excluded.selector THEN z.freeze_id ELSE excluded.freeze_id END, "
+	"  kind = excluded.kind, during = excluded.during, selector = excluded.selector, owner = excluded.owner, "
 	"  reason = excluded.reason, set_at = excluded.set_at "
 	"WHERE z.cluster_id IS NOT DISTINCT FROM excluded.cluster_id AND (z.kind, z.during, z.selector, z.owner, z.reason) IS DISTINCT FROM "
 	"  (excluded.kind, excluded.during, excluded.selector, excluded.owner, excluded.reason) RETURNING xmax = 0",
@@ -28,7 +31,7 @@ static ZduQuery upsert_freeze = {
 
 static ZduQuery known_freeze = {
 	.text =
-	"SELECT c.name, z.during FROM zdu.freeze z LEFT JOIN zdu.cluster c ON c.cluster_id = z.cluster_id WHERE z.name = $1",
+	"SELECT c.name, z.during, z.selector FROM zdu.freeze z LEFT JOIN zdu.cluster c ON c.cluster_id = z.cluster_id WHERE z.name = $1",
 	.nargs = 1, .argtypes = {TEXTOID}
 };
 
@@ -37,12 +40,23 @@ static ZduQuery delete_freeze = {
 	.nargs = 2, .argtypes = {TEXTOID, INT8OID}
 };
 
+/* Upgrades that one of all clusters may keep waiting: by its selector as it was, and as it is. */
+static ZduQuery clusters_meant = {
+	.text =
+	"SELECT c.name FROM zdu.cluster c JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL "
+	"WHERE EXISTS (SELECT FROM unnest(ARRAY[$1, $2]) AS s(selector) WHERE s.selector IS NOT NULL "
+	"  AND coalesce(s.selector->>'product' = c.product, true) AND coalesce(s.selector->>'owner' = c.owner, true)) "
+	"ORDER BY c.cluster_id",
+	.nargs = 2, .argtypes = {JSONBOID, JSONBOID}
+};
+
 /* A freeze that is there; known is false for one that is not. */
 typedef struct Freeze
 {
 	bool		known;
 	char	   *cluster;		/* NULL: of all */
 	char	   *during;
+	Jsonb	   *selector;
 } Freeze;
 
 static Freeze
@@ -58,6 +72,7 @@ load(const char *name)
 	z.known = true;
 	z.cluster = zdu_read_text(&r);
 	z.during = zdu_read_text(&r);
+	z.selector = zdu_read_jsonb(&r);
 	return z;
 }
 
@@ -65,7 +80,7 @@ load(const char *name)
 static void
 explain_freeze(void *arg)
 {
-	errdetail("L22: kind is freeze or window, during is not empty, selector names product and owner; nothing was changed.");
+	errdetail("L22: kind is freeze or window, during is not empty, selector names group, zone, role, label and, where no cluster is named, product and owner; nothing was changed.");
 	errhint("SELECT usage, \"when\" FROM zdu.help WHERE name = 'zdu_set_freeze'");
 }
 
@@ -110,12 +125,50 @@ require_admin(const ZduCall *call, const char *cluster)
 				 errhint("SELECT usage FROM zdu.help WHERE name = 'zdu_set_freeze'")));
 }
 
-/* Somebody waits for nothing any more, or from now on. */
+/* In one cluster somebody waits for nothing any more, or from now on. */
 static void
-wake(ZduCall *call)
+take_effect(ZduFacts *f)
+{
+	zdu_calendar_settle(f);
+	zdu_set_work_waits(f, true);
+}
+
+/*
+ * The same in every cluster that is meant.  Whoever locks several locks them
+ * by id, and nobody who holds one waits for another.
+ */
+static void
+take_effect_everywhere(ZduCall *call, Jsonb *was, Jsonb *is)
+{
+	uint64		n = zdu_run(&clusters_meant, (ZduArg[]) {zdu_jsonb(was), zdu_jsonb(is)});
+	ZduReader	r = zdu_reader();
+	char	  **names = palloc(sizeof(char *) * (n + 1));
+
+	for (uint64 i = 0; i < n && zdu_next_row(&r); i++)
+		names[i] = zdu_read_text(&r);
+	for (uint64 i = 0; i < n; i++)
+	{
+		ZduCall		one = *call;
+
+		one.cluster = names[i];
+		one.f = zdu_facts_locked(names[i]);
+		take_effect(one.f);
+		zdu_drive(&one);
+		zdu_event_flush(one.cluster, one.f->upgrade_id, call->session.caller);
+	}
+}
+
+/* Ends a call after a freeze was changed; was, is: its selector before and after, NULL: there is none. */
+static void
+end(ZduCall *call, Jsonb *was, Jsonb *is)
 {
 	if (call->f != NULL)
-		zdu_set_work_waits(call->f, true);
+		take_effect(call->f);
+	else
+	{
+		zdu_event_flush(NULL, 0, call->session.caller);
+		take_effect_everywhere(call, was, is);
+	}
 	zdu_notify();
 	zdu_call_end(call);
 }
@@ -129,6 +182,7 @@ zdu_set_freeze(PG_FUNCTION_ARGS)
 	char	   *reason = zdu_arg_text(fcinfo, 6);
 	const char *result = "unchanged";
 	Freeze		z;
+	Jsonb	   *was;
 	ZduCall		call;
 	ZduReader	r;
 	ErrorContextCallback explain = {error_context_stack, explain_freeze, NULL};
@@ -137,11 +191,10 @@ zdu_set_freeze(PG_FUNCTION_ARGS)
 	require_admin(&call, cluster);
 	zdu_check_name("freeze", name);
 	z = load(name);
+	was = z.selector;
 	if (!z.known && (kind == NULL || PG_ARGISNULL(3) || reason == NULL))
 		bad_freeze(name, "a new one wants kind, during and reason");
 	need_same_cluster(name, &z, cluster);
-	if (cluster != NULL && !PG_ARGISNULL(4))
-		bad_freeze(name, "a selector chooses among all clusters, and one is named");
 
 	error_context_stack = &explain;
 	zdu_run(&upsert_freeze, (ZduArg[]) {
@@ -157,18 +210,15 @@ zdu_set_freeze(PG_FUNCTION_ARGS)
 		result = zdu_read_bool(&r) ? "created" : "changed";
 		zdu_event_note(NULL, "freeze", z.during, psprintf("%s %s", name, result), "L22", reason);
 	}
-	else
-	{
-		z = load(name);
-		need_same_cluster(name, &z, cluster);
-	}
-	wake(&call);
+	z = load(name);
+	need_same_cluster(name, &z, cluster);
+	end(&call, was, z.selector);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
-/* Returns whose freeze it is, NULL: of all; ERROR if there is none. */
-static char *
-cluster_of(const char *name)
+/* Returns the freeze, read without a lock; ERROR if there is none. */
+static Freeze
+look(const char *name)
 {
 	ZduCall		call;
 	Freeze		z;
@@ -178,7 +228,7 @@ cluster_of(const char *name)
 	zdu_leave(&call.session);
 	if (!z.known)
 		no_such_freeze(name);
-	return z.cluster;
+	return z;
 }
 
 Datum
@@ -186,15 +236,15 @@ zdu_drop_freeze(PG_FUNCTION_ARGS)
 {
 	char	   *name = zdu_arg_required(fcinfo, 0, "name");
 	char	   *reason = zdu_arg_text(fcinfo, 1);
-	char	   *cluster = cluster_of(name);
+	Freeze		z = look(name);
 	ZduCall		call;
 
-	zdu_call_begin(&call, "zdu_drop_freeze", cluster);
-	require_admin(&call, cluster);
+	zdu_call_begin(&call, "zdu_drop_freeze", z.cluster);
+	require_admin(&call, z.cluster);
 	/* Since the look it may have become that of another cluster, over which the caller has no say. */
 	if (zdu_run(&delete_freeze, (ZduArg[]) {zdu_text(name), call.f != NULL ? zdu_int8(call.f->cluster_id) : zdu_null()}) == 0)
 		no_such_freeze(name);
 	zdu_event_note(NULL, "freeze", name, "dropped", "L22", reason);
-	wake(&call);
+	end(&call, z.selector, NULL);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }

@@ -30,35 +30,83 @@ zdu_ask_guards_known(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 		zdu_say(v->hint, "SELECT name, look FROM zdu.watch WHERE baseline");
 }
 
+/* The freeze that keeps these nodes: one of every node, or the first in force of those that mean them; NULL: none. */
+static const ZduFreeze *
+frozen_by(const ZduCalendar *cal, const int *of_nodes, int n)
+{
+	for (int i = 0; i < n && cal->freeze == NULL; i++)
+	{
+		const ZduFreeze *z = &cal->of_nodes[of_nodes[i]];
+
+		if (!z->window && z->in_force)
+			return z;
+	}
+	return cal->freeze;
+}
+
+/* Now is in none of the windows that there are for these nodes.  Sets when the next one opens, or NULL. */
+static bool
+is_shut(const ZduCalendar *cal, const int *of_nodes, int n, const char **next)
+{
+	bool		windows = cal->windows;
+	bool		open = cal->open;
+	double		next_in = cal->next_in;
+
+	*next = cal->next_window;
+	for (int i = 0; i < n; i++)
+	{
+		const ZduFreeze *z = &cal->of_nodes[of_nodes[i]];
+
+		if (!z->window)
+			continue;
+		windows = true;
+		open |= z->in_force;
+		if (z->opens_in < 0 || (*next != NULL && z->opens_in >= next_in))
+			continue;
+		*next = z->since;
+		next_in = z->opens_in;
+	}
+	return windows && !open;
+}
+
+bool
+zdu_calendar_forbids(const ZduCalendar *cal, const int *of_nodes, int n)
+{
+	const char *next;
+
+	return frozen_by(cal, of_nodes, n) != NULL || is_shut(cal, of_nodes, n, &next);
+}
+
 void
 zdu_ask_not_frozen(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	const ZduCalendar *cal = &f->calendar;
+	const ZduFreeze *z = frozen_by(&f->calendar, c != NULL ? c->freezes : NULL, c != NULL ? c->nfreezes : 0);
 
-	zdu_answer(v, cal->freeze == NULL || goes_back(f, c));
-	if (cal->freeze == NULL)
+	zdu_answer(v, z == NULL || goes_back(f, c));
+	if (z == NULL)
 	{
 		zdu_say(v->observed, "no freeze is in force");
 		return;
 	}
-	v->since = cal->freeze_since;
-	zdu_say(v->observed, "freeze \"%s\" %s%s: %s", cal->freeze, cal->freeze_until != NULL ? "until " : "without end",
-			cal->freeze_until != NULL ? cal->freeze_until : "", cal->freeze_reason);
+	v->since = z->since;
+	zdu_say(v->observed, "freeze \"%s\"%s %s%s: %s", z->name, z->where, z->until != NULL ? "until " : "without end",
+			z->until != NULL ? z->until : "", z->reason);
 	if (v->answer != ANSWER_YES)
-		zdu_say(v->hint, "SELECT zdu_waive('%s', 'freeze:%s', 'reason')", f->name, cal->freeze);
+		zdu_say(v->hint, "SELECT zdu_waive('%s', 'freeze:%s', 'reason')", f->name, z->name);
 }
 
 void
 zdu_ask_in_window(const ZduFacts *f, const ZduCandidate *c, ZduVerdict *v)
 {
-	const ZduCalendar *cal = &f->calendar;
+	const char *next;
+	bool		shut = is_shut(&f->calendar, c != NULL ? c->freezes : NULL, c != NULL ? c->nfreezes : 0, &next);
 
-	zdu_answer(v, !cal->shut || goes_back(f, c));
-	zdu_say(v->observed, cal->shut ? "outside of every window" : "no window is shut");
-	if (!cal->shut)
+	zdu_answer(v, !shut || goes_back(f, c));
+	zdu_say(v->observed, shut ? "outside of every window" : "no window is shut");
+	if (!shut)
 		return;
-	if (cal->next_window != NULL)
-		zdu_say(v->allowed, "from %s on", cal->next_window);
+	if (next != NULL)
+		zdu_say(v->allowed, "from %s on", next);
 	else
 		zdu_say(v->allowed, "in a window, and none is to come");
 	if (v->answer != ANSWER_YES)

@@ -42,15 +42,34 @@ typedef struct ZduGate
 	int64_t		watch_id;		/* what workers look at; 0: nothing just now */
 } ZduGate;
 
+/* A freeze or a window, as it is now. */
+typedef struct ZduFreeze
+{
+	int64_t		id;				/* it stands in the signature of the nodes that it means */
+	bool		window;
+	bool		in_force;		/* and, if it is a freeze, not waived; a window that is waived is open */
+	const char *name;
+	const char *where;			/* which nodes, in words that begin with a blank: " in zone a"; "" for every node */
+	const char *since;
+	const char *until;			/* NULL: for good */
+	const char *reason;
+	double		opens_in;		/* seconds until a window opens; negative: it does not */
+} ZduFreeze;
+
 /* What the calendar says. */
 typedef struct ZduCalendar
 {
-	const char *freeze;			/* the one in force that lasts longest; NULL: none */
-	const char *freeze_since;
-	const char *freeze_until;	/* NULL: for good */
-	const char *freeze_reason;
-	bool		shut;			/* there are windows, and now is in none of them */
+	/* of every node */
+	const ZduFreeze *freeze;	/* the one in force that lasts longest; NULL: none */
+	bool		windows;		/* there are windows */
+	bool		open;			/* and now is in one of them */
 	const char *next_window;	/* when one opens; NULL: none is known */
+	double		next_in;		/* the same in seconds */
+
+	/* of some nodes, what lasts longest first */
+	const ZduFreeze *of_nodes;
+	int			nof_nodes;
+	bool		unsettled;		/* not all of them stand in signatures yet */
 } ZduCalendar;
 
 struct ZduFacts;
@@ -64,6 +83,9 @@ extern int	zdu_decide_reach(const struct ZduFacts *f);
 
 /* May the preparation begin: nothing forbids to take nodes, whatever their place? */
 extern bool zdu_decide_prepare(const struct ZduFacts *f);
+
+/* True if nodes may not go forward now; of_nodes: places of what means them among the calendar's of_nodes. */
+extern bool zdu_calendar_forbids(const ZduCalendar *cal, const int *of_nodes, int n);
 
 /* The predicates; see decide.c. */
 extern void zdu_ask_guards_known(const struct ZduFacts *f, const struct ZduCandidate *c, ZduVerdict *v);

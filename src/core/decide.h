@@ -96,6 +96,7 @@ typedef struct ZduFacts
 	/* places: the policy's budget first, over every node; then those of zdu.budget by id */
 	ZduBudget  *budgets;
 	int			nbudgets;
+	bool		signatures;		/* nodes may have others than the empty one */
 
 	/* resources of which the candidates at hand have copies */
 	ZduResource *resources;
@@ -132,6 +133,8 @@ typedef struct ZduCandidate
 	int			place;			/* the same as the upgrade began, from 1; gates count by it */
 	const int  *budgets;		/* places in ZduFacts.budgets, besides the first, that it falls under */
 	int			nbudgets;
+	const int  *freezes;		/* places in ZduFacts.calendar.of_nodes of those that mean it */
+	int			nfreezes;
 	const int  *copies;			/* places in ZduFacts.resources of which it has an active copy */
 	int			ncopies;
 } ZduCandidate;

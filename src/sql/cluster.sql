@@ -50,6 +50,7 @@ CREATE TABLE zdu.cluster
 	leader text,
 	pace double precision,
 	paced integer NOT NULL DEFAULT 0,
+	freezes bigint[] NOT NULL DEFAULT '{}',
 	CONSTRAINT cluster_pkey PRIMARY KEY (cluster_id),
 	CONSTRAINT cluster_name_key UNIQUE (name),
 	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
@@ -79,6 +80,7 @@ COMMENT ON COLUMN zdu.cluster.work_waits IS 'a step could be granted to a worker
 COMMENT ON COLUMN zdu.cluster.features IS 'the features that are on, by name (S4); all of them stand in zdu.feature';
 COMMENT ON COLUMN zdu.cluster.leader IS 'in upgrade mode the node that zdu_may_run allows; NULL: none is fit, or no upgrade (M7)';
 COMMENT ON COLUMN zdu.cluster.pace IS 'seconds that a node took lately, from being taken to being done: a moving mean; NULL: none was done yet';
+COMMENT ON COLUMN zdu.cluster.freezes IS 'what of zdu.freeze selects nodes here and stands in their signatures, in order';
 COMMENT ON COLUMN zdu.cluster.paced IS 'how many nodes are in it, at most 20';
 
 CREATE TABLE zdu.node_group
@@ -174,7 +176,7 @@ COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forwar
 COMMENT ON COLUMN zdu.node.place IS 'place in the order that the upgrade began with, by which gates count; kept until it ends; 2147483647: turned up later';
 COMMENT ON COLUMN zdu.node.begun_at IS 'when it was last taken';
 COMMENT ON COLUMN zdu.node.took IS 'seconds from then until it was done, the last time that went without a second attempt; NULL: never';
-COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows whose selector means it, in order';
+COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows, and the zdu.freeze rows that select nodes, whose selector means it, in order';
 
 CREATE TABLE zdu.node_heard
 (

@@ -37,6 +37,7 @@ SELECT
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id AND w.baseline) AS unlooked,
 	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = c.upgrade_id AND g.opened_at IS NULL) AS gated,
 	c.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
+	(SELECT k.freezes <> '{}' FROM zdu.cluster k WHERE k.cluster_id = c.cluster_id) AS freezes_nodes,
 	t.*,
 	n.*
 FROM zdu.cluster_settings c
@@ -256,6 +257,7 @@ COMMENT ON COLUMN zdu.cluster_facts.watched IS 'something is looked at again and
 COMMENT ON COLUMN zdu.cluster_facts.unlooked IS 'a guard has not yet been looked at: how it was before is not known';
 COMMENT ON COLUMN zdu.cluster_facts.gated IS 'the upgrade has a gate that is not open';
 COMMENT ON COLUMN zdu.cluster_facts.has_calendar IS 'there are freezes or windows to be asked for';
+COMMENT ON COLUMN zdu.cluster_facts.freezes_nodes IS 'some of them stand in the signatures of nodes';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_open IS 'finalization tasks that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_failed IS 'finalization tasks that failed';

@@ -15,9 +15,13 @@
 	"AND (b.selector->>'role' IS NULL OR n.role = b.selector->>'role') " \
 	"AND (b.selector->'label' IS NULL OR n.labels @> (b.selector->'label')) "
 
-#define SETTLE(nodes) \
-	"WITH wanted AS (SELECT n.node_id, n.budgets AS had, " \
-	"    ARRAY(SELECT b.budget_id FROM zdu.budget b WHERE b.cluster_id = $1 AND " MATCHES "ORDER BY b.budget_id) AS budgets " \
+/* The freezes that stand in signatures are noted by the statement that writes all of these: it sees neither more nor less. */
+#define SETTLE(nodes, noted) \
+	"WITH freezes AS MATERIALIZED (SELECT z.freeze_id, z.selector FROM zdu.calendar z WHERE z.cluster_id = $1 AND z.of_nodes), " \
+	"selecting AS MATERIALIZED (SELECT budget_id AS id, selector FROM zdu.budget WHERE cluster_id = $1 UNION ALL SELECT freeze_id, selector FROM freezes), " \
+	noted \
+	"wanted AS (SELECT n.node_id, n.budgets AS had, " \
+	"    ARRAY(SELECT b.id FROM selecting b WHERE " MATCHES "ORDER BY b.id) AS budgets " \
 	"  FROM zdu.node n WHERE " nodes "), " \
 	"changed AS MATERIALIZED (SELECT node_id, budgets FROM wanted WHERE budgets <> had), " \
 	"old AS (SELECT " ZDU_COUNTED("n.") " FROM zdu.node n JOIN changed c ON c.node_id = n.node_id), " \
@@ -26,12 +30,14 @@
 	ZDU_COUNT_DELTA
 
 static ZduQuery settle_all = {
-	.text = SETTLE("n.cluster_id = $1"),
+	.text = SETTLE("n.cluster_id = $1",
+	"noted AS (UPDATE zdu.cluster c SET freezes = t.ids FROM (SELECT ARRAY(SELECT freeze_id FROM freezes ORDER BY freeze_id) AS ids) t "
+	"  WHERE c.cluster_id = $1 AND c.freezes <> t.ids), "),
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery settle_one = {
-	.text = SETTLE("n.node_id = $2"),
+	.text = SETTLE("n.node_id = $2", ""),
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 

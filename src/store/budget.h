@@ -11,9 +11,9 @@
 #include "store/node.h"
 
 /*
- * Writes anew under which budgets a node (0: every node of the cluster)
- * falls, and the counts with it.  Call after a change of budgets, or of what
- * they select by: group, zone, role, labels.  Needs the cluster's lock.
+ * Writes anew under which budgets, and freezes, a node (0: every node of the
+ * cluster) falls, and the counts with it.  Call after a change of those, or of
+ * what they select by: group, zone, role, labels.  Needs the cluster's lock.
  */
 extern void zdu_budgets_settle(const ZduFacts *f, int64 node_id);
 

@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "store/budget.h"
+#include "store/calendar.h"
 #include "store/event.h"
 #include "store/gate.h"
 #include "store/instance.h"
@@ -21,7 +22,7 @@
 	"max_failures, auto_adopt, max_block, upgrade_id, kind, node_group, together, run, resume_to, failures, held_rule, held_reason, began_by "
 
 #define COUNTED_COLUMNS \
-	"schema_watched, own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, unlooked, gated, has_calendar, before_open, tasks_open, tasks_failed, undo_open, " \
+	"schema_watched, own_budgets, copies_every, has_copies, copies_loaded, one_waived, mark, steps_open, watched, unlooked, gated, has_calendar, freezes_nodes, before_open, tasks_open, tasks_failed, undo_open, " \
 	"total, online, active, serving, staying, unavailable, present, in_error, unheard, unheard_node, taken, at_target, done, " \
 	"upgraded, upgraded_online, versions_online, highest_online, versions_known, lowest_known, leader, leader_fit "
 
@@ -163,6 +164,7 @@ read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 	f->unlooked = zdu_read_bool(r);
 	*gated = zdu_read_bool(r);
 	*has_calendar = zdu_read_bool(r);
+	f->signatures = zdu_read_bool(r) || own_budgets > 0;
 	f->prepared = zdu_read_int4(r) == 0;
 	f->counts.tasks_open = zdu_read_int4(r);
 	f->counts.tasks_failed = zdu_read_int4(r);
@@ -265,8 +267,14 @@ lock(const char *name)
 ZduFacts *
 zdu_facts_locked(const char *name)
 {
+	ZduFacts   *f;
+
 	lock(name);
-	return zdu_facts_load(name);
+	f = zdu_facts_load(name);
+	/* One of all clusters was set while this one was not to be seen, or became that of another product. */
+	if (f->calendar.unsettled)
+		zdu_calendar_settle(f);
+	return f;
 }
 
 ZduFacts *

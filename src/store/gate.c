@@ -1,6 +1,6 @@
 /*
  * gate.c
- *	  Gates and the calendar as they are stored.
+ *	  Gates as they are stored.
  */
 #include "store/gate.h"
 
@@ -23,17 +23,6 @@ static ZduQuery first_gate = {
 static ZduQuery next_gate = {
 	.text = GATE_COLUMNS "WHERE upgrade_id = $1 AND (place, name) > ($2, $3) ORDER BY place, name LIMIT 1",
 	.nargs = 3, .argtypes = {INT8OID, INT4OID, TEXTOID}
-};
-
-static ZduQuery read_calendar = {
-	.text =
-	"SELECT z.name, z.since, z.expires, z.reason, w.shut, w.next_window "
-	"FROM (SELECT coalesce(bool_or(true) AND NOT bool_or(in_force OR waived), false) AS shut, "
-	"    min(since) FILTER (WHERE to_come) AS next_window "
-	"  FROM zdu.calendar WHERE cluster_id = $1 AND kind = 'window') w "
-	"LEFT JOIN (SELECT name, since, expires, reason FROM zdu.calendar "
-	"  WHERE cluster_id = $1 AND kind = 'freeze' AND in_force AND NOT waived ORDER BY expires DESC NULLS FIRST, name LIMIT 1) z ON true",
-	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery gates_to_pin = {
@@ -174,23 +163,6 @@ zdu_gate_look_on(ZduFacts *f)
 
 	while (f->gate.name != NULL && zdu_decide_gate(f, &v))
 		zdu_gate_next(f);
-}
-
-void
-zdu_calendar_load(ZduFacts *f)
-{
-	ZduReader	r;
-
-	zdu_run(&read_calendar, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	r = zdu_reader();
-	if (!zdu_next_row(&r))
-		return;
-	f->calendar.freeze = zdu_read_text(&r);
-	f->calendar.freeze_since = zdu_read_text(&r);
-	f->calendar.freeze_until = zdu_read_text(&r);
-	f->calendar.freeze_reason = zdu_read_text(&r);
-	f->calendar.shut = zdu_read_bool(&r);
-	f->calendar.next_window = zdu_read_text(&r);
 }
 
 /* Pins one gate, its probe with the variables as they are now. */

@@ -1,6 +1,6 @@
 /*
  * gate.h
- *	  Gates and the calendar as they are stored.
+ *	  Gates as they are stored.
  */
 #ifndef ZDU_STORE_GATE_H
 #define ZDU_STORE_GATE_H
@@ -16,9 +16,6 @@ extern void zdu_gate_next(ZduFacts *f);
 
 /* Goes on to the first gate that may not open now, without opening any. */
 extern void zdu_gate_look_on(ZduFacts *f);
-
-/* Reads what freezes and windows say now into f->calendar. */
-extern void zdu_calendar_load(ZduFacts *f);
 
 /*
  * Stores the gates that an upgrade begins with: those of the cluster, one

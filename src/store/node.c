@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "errcodes.h"
 #include "store/budget.h"
+#include "store/calendar.h"
 #include "store/count.h"
 #include "store/event.h"
 #include "utils/builtins.h"
@@ -321,12 +322,15 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 		.taken = node->taken, .back = node->back, .stuck = node->stuck, .turn = node->turn, .place = node->place, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
 	};
 
-	/* Both are by id. */
-	for (int i = 1; i < f->nbudgets && c.nbudgets < node->nbudgets; i++)
-		if (f->budgets[i].id == node->budgets[c.nbudgets])
+	/* Both are by id; what is no budget is a freeze. */
+	for (int i = 1, k = 0; i < f->nbudgets; i++)
+	{
+		while (k < node->nbudgets && node->budgets[k] < f->budgets[i].id)
+			k++;
+		if (k < node->nbudgets && node->budgets[k] == f->budgets[i].id)
 			places[c.nbudgets++] = i;
-	if (c.nbudgets < node->nbudgets)
-		elog(ERROR, "node \"%s\" falls under budget " INT64_FORMAT ", which is not there", node->name, node->budgets[c.nbudgets]);
+	}
+	c.freezes = zdu_calendar_places(f, node->budgets, node->nbudgets, &c.nfreezes);
 	return c;
 }
 

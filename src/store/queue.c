@@ -5,13 +5,15 @@
 #include "store/queue.h"
 
 #include "catalog/pg_type.h"
+#include "store/calendar.h"
 
 /*
- * Nodes that wait are grouped by their signature: the budgets they fall
- * under.  What is true of the first of them as to budgets is true of all, so
- * each signature gives as many as it has places for, and a zone that is full
- * keeps nobody else waiting.  What lies behind a closed gate has a later turn
- * than all before it.  Nodes that are down and wait are few: they are
+ * Nodes that wait are grouped by their signature: the budgets and freezes
+ * they fall under.  What is true of the first of them as to these is true of
+ * all, so each signature gives as many as it has places for, and a zone that is
+ * full, or frozen, keeps nobody else waiting.  What lies behind a closed gate
+ * has a later turn than all before it, what goes back an earlier one: reach is
+ * the last turn that is asked for.  Nodes that are down and wait are few: they are
  * read together.  Class 0 costs no place, class 1 are the merely unheard.
  *
  * That signatures are equal is said by two bounds: so only the index by
@@ -19,18 +21,18 @@
  * of a zone that is full to find the first of another.
  */
 #define NEXT_NODES(also, down, unless) \
-	"WITH open AS MATERIALIZED (SELECT s.signature::bigint[] AS budgets, s.free, s.places " \
-	"    FROM unnest($2, $3, $4) AS s(signature, free, places)), " \
+	"WITH open AS MATERIALIZED (SELECT s.signature::bigint[] AS budgets, s.free, s.places, s.reach " \
+	"    FROM unnest($2, $3, $4, $5) AS s(signature, free, places, reach)), " \
 	also \
 	"down AS MATERIALIZED (SELECT g.*, row_number() OVER (PARTITION BY g.budgets, g.class ORDER BY g.turn) AS nth FROM ( " \
 	"    SELECT CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN 1 ELSE 0 END AS class, n.* FROM zdu.node n " \
-	"    WHERE n.cluster_id = $1 AND n.away AND n.turn <= $5 AND NOT n.taken " down ") g) " \
+	"    WHERE n.cluster_id = $1 AND n.away AND n.turn IS NOT NULL AND NOT n.taken " down ") g) " \
 	"SELECT " ZDU_NODE_COLUMNS("c.") " FROM ( " \
 	"  SELECT d.class, " ZDU_NODE_ROW("d.") " FROM open o JOIN down d ON d.budgets = o.budgets " \
-	"    AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
+	"    AND d.turn <= o.reach AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
 	"  UNION ALL " \
 	"  SELECT 2, " ZDU_NODE_ROW("u.") " FROM open o CROSS JOIN LATERAL ( " \
-	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets >= o.budgets AND n.budgets <= o.budgets AND n.turn <= $5 " \
+	"    SELECT n.* FROM zdu.node n WHERE n.cluster_id = $1 AND n.budgets >= o.budgets AND n.budgets <= o.budgets AND n.turn <= o.reach " \
 	"      AND NOT n.taken AND NOT n.away " \
 	unless \
 	"    ORDER BY n.budgets, n.turn LIMIT o.places) u) c " \
@@ -38,7 +40,7 @@
 
 static ZduQuery nodes_heads = {
 	.text = NEXT_NODES("", "", ""),
-	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
+	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
 /* Those between two states keep nobody waiting either. */
@@ -46,7 +48,7 @@ static ZduQuery nodes_heads = {
 
 static ZduQuery nodes_next = {
 	.text = NEXT_NODES("", NOT_BETWEEN, ""),
-	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}
+	.nargs = 5, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
 /*
@@ -63,7 +65,7 @@ static ZduQuery nodes_next_primaries = {
 	"    AND n.node_id NOT IN (SELECT node_id FROM short) "
 	"    AND ($6 OR NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource_facts f ON f.cluster_id = p.cluster_id AND f.name = p.resource "
 	"      WHERE p.node_id = n.node_id AND p.state IN ('active', 'moving') AND f.present = f.quorum AND f.active = f.quorum)) "),
-	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID, BOOLOID}
+	.nargs = 6, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID}
 };
 
 /* And under full (D3, D5): nodes whose copies would not find a place on those that are left. */
@@ -71,10 +73,10 @@ static ZduQuery nodes_next_full = {
 	.text = NEXT_NODES("", NOT_BETWEEN,
 	"    AND NOT EXISTS (SELECT FROM zdu.placement p JOIN zdu.resource r ON r.cluster_id = p.cluster_id AND r.name = p.resource "
 	"      WHERE p.node_id = n.node_id AND (NOT $6 OR r.highest >= $7)) "),
-	.nargs = 7, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID, BOOLOID, INT4OID}
+	.nargs = 7, .argtypes = {INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID, INT4OID}
 };
 
-/* Signatures of nodes that might wait; a cluster without budgets of its own has one. */
+/* Signatures of nodes that might wait; a cluster without budgets of its own, and freezes of nodes, has one. */
 static ZduQuery signatures = {
 	.text =
 	"SELECT DISTINCT k.budgets, k.budgets::text FROM zdu.node_count k WHERE k.cluster_id = $1 AND k.n > 0 AND NOT k.taken "
@@ -139,7 +141,18 @@ typedef struct Ask
 	char	  **signature;
 	int64	   *free;			/* of those that cost no place */
 	int64	   *places;			/* of the others */
+	int64	   *reach;			/* of both the last turn */
 } Ask;
+
+/* The last turn of those that nothing keeps back; what goes back has a turn below 0, and nothing does (L23). */
+static int
+reach_of(const ZduFacts *f, const int64 *ids, int nids)
+{
+	int			n;
+	int		   *freezes = zdu_calendar_places(f, ids, nids, &n);
+
+	return zdu_calendar_forbids(&f->calendar, freezes, n) ? -1 : zdu_decide_reach(f);
+}
 
 /* Asks for as many of a signature as its budgets have places for, at most `slots`. */
 static void
@@ -152,6 +165,9 @@ ask_signature(Ask *ask, const ZduFacts *f, char *signature, const int64 *ids, in
 	{
 		const ZduBudget *b = &f->budgets[i];
 
+		/* Both are by id; what is no budget is a freeze. */
+		while (i > 0 && k < nids && ids[k] < b->id)
+			k++;
 		if (i > 0 && (k >= nids || ids[k] != b->id))
 			continue;
 		if (i > 0)
@@ -165,6 +181,7 @@ ask_signature(Ask *ask, const ZduFacts *f, char *signature, const int64 *ids, in
 	ask->signature[ask->n] = signature;
 	ask->free[ask->n] = free;
 	ask->places[ask->n] = places;
+	ask->reach[ask->n] = reach_of(f, ids, nids);
 	ask->n++;
 }
 
@@ -174,6 +191,7 @@ ask_head(Ask *ask, char *signature)
 {
 	ask->signature[ask->n] = signature;
 	ask->free[ask->n] = ask->places[ask->n] = 1;
+	ask->reach[ask->n] = ZDU_PLACE_LAST;
 	ask->n++;
 }
 
@@ -184,14 +202,15 @@ make_room(Ask *ask, uint64 n)
 	ask->signature = palloc(sizeof(char *) * (n + 1));
 	ask->free = palloc(sizeof(int64) * (n + 1));
 	ask->places = palloc(sizeof(int64) * (n + 1));
+	ask->reach = palloc(sizeof(int64) * (n + 1));
 }
 
 static ZduNode *
-ask_nodes(ZduQuery *q, const ZduFacts *f, const Ask *ask, int place, int *n)
+ask_nodes(ZduQuery *q, const ZduFacts *f, const Ask *ask, int *n)
 {
 	return zdu_nodes_read(zdu_run(q, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_text_array(ask->signature, ask->n), zdu_int8_array(ask->free, ask->n),
-		zdu_int8_array(ask->places, ask->n), zdu_int4(place), zdu_bool(f->reallocate), zdu_int4(f->present)
+		zdu_int8_array(ask->places, ask->n), zdu_int8_array(ask->reach, ask->n), zdu_bool(f->reallocate), zdu_int4(f->present)
 	}), n);
 }
 
@@ -202,7 +221,7 @@ ask_all(Ask *ask, const ZduFacts *f, int slots)
 	uint64		rows;
 	ZduReader	r;
 
-	if (f->nbudgets == 1)
+	if (!f->signatures)
 	{
 		make_room(ask, 1);
 		if (slots == 0)
@@ -236,7 +255,7 @@ zdu_nodes_next(const ZduFacts *f, int slots, int *n)
 
 	ask_all(&ask, f, slots);
 	*n = 0;
-	return ask.n == 0 ? NULL : ask_nodes(q, f, &ask, zdu_decide_reach(f), n);
+	return ask.n == 0 ? NULL : ask_nodes(q, f, &ask, n);
 }
 
 ZduNode *
@@ -245,7 +264,7 @@ zdu_nodes_heads(const ZduFacts *f, int *n)
 	Ask			ask;
 
 	ask_all(&ask, f, 0);
-	return ask_nodes(&nodes_heads, f, &ask, ZDU_PLACE_LAST, n);
+	return ask_nodes(&nodes_heads, f, &ask, n);
 }
 
 ZduPlanNode *

@@ -72,7 +72,7 @@ SELECT zdu_set_cluster('groups', 'quick', 'mine', '{"unit": "shop"}'), zdu_set_n
 SELECT zdu_force_state('groups', 'a' || n, 'ACTIVE', 'up') FROM generate_series(1, 2) n;
 SELECT zdu_join('groups', 'a' || n, '1.0', 'p'), zdu_heartbeat('groups', 'a' || n, 'p', 'ACTIVE') FROM generate_series(1, 2) n;
 SELECT zdu_set_group('groups', 'first', '{a1}'), zdu_set_gate('groups', 'go', after => 'begin', approval => true);
-SELECT zdu_set_freeze('groups', 'feast', 'freeze', '[2020-01-01,2100-01-01)', reason => 'nobody is there');
+SELECT zdu_set_freeze('groups', 'feast', 'freeze', '[2020-01-01,2100-01-01)', '{"group": "first"}', reason => 'nobody is there');
 SELECT zdu_deploy('groups', '1.1', 'first');
 SELECT zdu_approve('groups', 'go', 'looks well');
 SELECT zdu_record('groups', 'backup', '{"where": "there"}'), zdu_set_dependency('groups', 'other', '1.0');
