@@ -122,6 +122,14 @@ has_equal(const ZduPlan *plan, int place)
 		(place + 1 < plan->pack.nnodes && plan->nodes[place + 1].rank == plan->nodes[place].rank);
 }
 
+/* Which of several goes first where the list leaves them equal. */
+static const char *const chosen[] = {
+	[CHOOSE_FIRST] = "by name",
+	[CHOOSE_FULLEST] = "fullest budget first",
+	[CHOOSE_LONGEST] = "longest first",
+	[CHOOSE_BY_LUCK] = "as it packs best"
+};
+
 /* "down already", "role processing, by name": what put it there; keys: those that tell nodes apart. */
 static char *
 reason(const ZduPlan *plan, const ZduOrder *keys, int place)
@@ -135,8 +143,7 @@ reason(const ZduPlan *plan, const ZduOrder *keys, int place)
 	for (int i = 0; i < keys->nkeys && !plan->taken[place]; i++)
 		append_key(&text, keys->keys[i], &plan->nodes[place]);
 	if (!plan->active && has_equal(plan, place))
-		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
-						 plan->pack.luck > 0 ? "as it packs best" : plan->unknown > 0 ? "by name" : "longest first");
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", chosen[plan->pack.choice]);
 	return text.data;
 }
 

@@ -112,7 +112,7 @@ fix_order(ZduPlan *plan)
 		if (!node->down)
 			node->rank = 3 + i;
 	}
-	plan->pack.in_order = true;
+	plan->pack.choice = CHOOSE_FIRST;
 	plan->pack.luck = 0;
 }
 

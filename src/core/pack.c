@@ -487,31 +487,50 @@ zdu_pack(ZduPack *p)
 	return !pl.exhausted;
 }
 
+static void
+choose(ZduPack *p, int way)
+{
+	p->choice = way < CHOOSE_BY_LUCK ? (ZduPackChoice) way : CHOOSE_BY_LUCK;
+	p->luck = way < CHOOSE_BY_LUCK ? 0 : (uint32_t) (way - CHOOSE_BY_LUCK + 1);
+}
+
+/* Is what was planned last better than the plan before it, made by an easier choice or the same? */
+static bool
+is_better(const ZduPack *p, ZduPackChoice choice, int taken, double makespan)
+{
+	if (p->taken != taken)
+		return p->taken > taken;
+	return p->makespan * (p->choice > choice ? ZDU_PACK_WORTH : 1) < makespan;
+}
+
 bool
 zdu_pack_best(ZduPack *p, int tries)
 {
 	double		bound = zdu_pack_bound(p);
-	uint32_t	best = 0;
-	double		makespan = 0;
+	ZduPackChoice choice = CHOOSE_FIRST;
+	int			best = 0;
 	int			taken = -1;
+	double		makespan = 0;
+	int			way;
 
-	for (uint32_t luck = 0; luck < (uint32_t) tries; luck++)
+	for (way = 0; way < tries || way < CHOOSE_BY_LUCK; way++)
 	{
-		p->luck = luck;
+		choose(p, way);
 		if (!zdu_pack(p))
 			return false;
-		if (p->taken > taken || (p->taken == taken && p->makespan < makespan))
+		if (is_better(p, choice, taken, makespan))
 		{
-			best = luck;
+			best = way;
+			choice = p->choice;
 			taken = p->taken;
 			makespan = p->makespan;
 		}
-		/* Nothing to gain, or nothing to choose. */
-		if (p->equals == 0 || (p->taken == p->nnodes && p->makespan <= bound * (1 + 1e-9)))
+		/* Nothing to choose, or nothing to gain. */
+		if (p->equals == 0 || (taken == p->nnodes && makespan <= bound * ZDU_PACK_WORTH))
 			break;
 	}
-	if (p->luck == best)
+	if (way == best)
 		return true;
-	p->luck = best;
+	choose(p, best);
 	return zdu_pack(p);
 }

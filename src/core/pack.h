@@ -45,6 +45,15 @@ typedef enum ZduPackWait
 	WAIT_HELD					/* too many failures */
 } ZduPackWait;
 
+/* Which of several that are equal in rank goes first; the further down, the less a person could have told. */
+typedef enum ZduPackChoice
+{
+	CHOOSE_FIRST,				/* as they come */
+	CHOOSE_FULLEST,				/* under the budget with most left to do, as they come */
+	CHOOSE_LONGEST,				/* under that budget, the longest */
+	CHOOSE_BY_LUCK				/* mixed, another way by each number: odd ones of any duration */
+} ZduPackChoice;
+
 typedef struct ZduPackNode
 {
 	/* given */
@@ -72,7 +81,7 @@ typedef struct ZduPackNode
 typedef struct ZduPack
 {
 	/* given */
-	ZduPackNode *nodes;			/* equal ranks: longest first, then in this order */
+	ZduPackNode *nodes;			/* where nothing else decides, in this order */
 	int			nnodes;
 	const ZduPackBudget *budgets;
 	int			nbudgets;
@@ -82,8 +91,8 @@ typedef struct ZduPack
 	int			nwaves;			/* at least 1 */
 	int			serving;		/* nodes that serve now */
 	int			max_failures;	/* one more holds it; negative: none does */
-	bool		in_order;		/* among equals take them as they come */
-	uint32_t	luck;			/* 0: as said; else equals are mixed, another way by each number: odd ones of any duration */
+	ZduPackChoice choice;		/* among equals */
+	uint32_t	luck;			/* from 1, for CHOOSE_BY_LUCK */
 	void	   *(*alloc) (size_t size); /* zeroed; NULL: there is no more */
 
 	/* found */
@@ -102,9 +111,13 @@ typedef struct ZduPack
  */
 extern bool zdu_pack(ZduPack *p);
 
+/* What another choice has to save before it is worth being less easy to foresee. */
+#define ZDU_PACK_WORTH 1.02
+
 /*
- * The same, and where it misses the bound and equals leave a choice, mixes
- * them up to so many times and keeps the shortest.
+ * The same, and finds the choice: equals go as they come where that costs
+ * nothing to speak of, else up to so many ways (at least 3) are tried and the
+ * shortest is kept.
  */
 extern bool zdu_pack_best(ZduPack *p, int tries);
 

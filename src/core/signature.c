@@ -100,7 +100,7 @@ mix(uint32_t luck, uint32_t index)
 }
 
 /*
- * Puts the nodes into their order.  Equals go longest first: what takes long
+ * Puts the nodes into their order.  Longest first, because what takes long
  * and is begun last is what everybody waits for.  Equals that differ in
  * budgets leave something to choose besides.
  */
@@ -109,7 +109,8 @@ set_places(Planner *pl)
 {
 	ZduPack    *p = pl->p;
 	Place	   *places = zdu_plan_alloc(pl, (size_t) p->nnodes, sizeof(Place));
-	bool		by_length = !p->in_order && p->luck % 2 == 0;
+	bool		weigh = p->choice != CHOOSE_FIRST && p->luck % 2 == 0;
+	bool		by_length = weigh && p->choice != CHOOSE_FULLEST;
 
 	for (int i = 0; i < p->nnodes && !pl->exhausted; i++)
 		places[i] = (Place) {p->nodes[i].rank, by_length ? p->nodes[i].duration : 0, mix(p->luck, (uint32_t) i), i};
@@ -122,10 +123,10 @@ set_places(Planner *pl)
 
 		w->item.rank = places[i].rank;
 		w->item.place = i;
-		if (!p->in_order && i > 0 && places[i].rank == places[i - 1].rank)
+		if (i > 0 && places[i].rank == places[i - 1].rank)
 		{
 			p->equals++;
-			pl->weigh |= by_length && w->signature != pl->waiting[places[i - 1].index].signature;
+			pl->weigh |= weigh && w->signature != pl->waiting[places[i - 1].index].signature;
 		}
 		zdu_heap_push(&w->signature->nodes, &w->item);
 	}

@@ -22,7 +22,7 @@ CREATE TABLE zdu.policy
 	min_availability text NOT NULL DEFAULT 'none',
 	drain_on_timeout text NOT NULL DEFAULT 'abort',
 	reallocate boolean NOT NULL DEFAULT true,
-	order_by text[] NOT NULL DEFAULT '{role,name}',
+	order_by text[] NOT NULL DEFAULT '{role}',
 	finalize text NOT NULL DEFAULT 'approve',
 	on_failure text NOT NULL DEFAULT 'hold',
 	schema_phase text NOT NULL DEFAULT 'none',
@@ -84,7 +84,7 @@ COMMENT ON COLUMN zdu.policy.max_unavailable IS 'how many nodes may be unavailab
 COMMENT ON COLUMN zdu.policy.min_availability IS 'none, primaries or full, for clusters with copies of data (D3)';
 COMMENT ON COLUMN zdu.policy.drain_on_timeout IS 'abort: the node goes back into service, the upgrade is held; force: it is stopped all the same, which takes the grant force (D2)';
 COMMENT ON COLUMN zdu.policy.reallocate IS 'false: a node that would have to move copies is refused at once (D5)';
-COMMENT ON COLUMN zdu.policy.order_by IS 'what decides the order, most important first: role, group, zone, least_busy, name (N14)';
+COMMENT ON COLUMN zdu.policy.order_by IS 'what decides the order, most important first: role, group, zone, least_busy, name (N14); nodes that it leaves equal go by name where that costs no time, else as they pack best; with name in it strictly by name';
 COMMENT ON COLUMN zdu.policy.finalize IS 'approve: somebody calls zdu_finalize; auto: it is called when the last node is done';
 COMMENT ON COLUMN zdu.policy.on_failure IS 'hold, or rollback';
 COMMENT ON COLUMN zdu.policy.schema_phase IS 'when the schema changes: none, pre (before the nodes) or post (S1)';
@@ -104,7 +104,7 @@ INSERT INTO zdu.policy (name, shipped, early_end, cancel, rollback, offline_at_e
 VALUES ('eft', true, 'force', 'never', 'never', 'fence', 'any', 'delta');
 INSERT INTO zdu.policy (name, shipped, version_step, min_version, require_latest_patch, max_unavailable, schema_phase)
 VALUES ('camunda', true, 'next_minor', '7.5', true, '33%', 'pre');
-INSERT INTO zdu.policy (name, shipped, version_step, order_by) VALUES ('jahia', true, 'any', '{role,group,name}');
+INSERT INTO zdu.policy (name, shipped, version_step, order_by) VALUES ('jahia', true, 'any', '{role,group}');
 INSERT INTO zdu.policy (name, shipped, version_step, min_availability) VALUES ('crate', true, 'listed', 'primaries');
 
 CREATE VIEW zdu.current_policy AS

@@ -432,7 +432,8 @@ compare_final(const void *pa, const void *pb)
 		return na->wave < nb->wave ? -1 : 1;
 	if (sorted_plan->nodes[a].rank != sorted_plan->nodes[b].rank)
 		return sorted_plan->nodes[a].rank < sorted_plan->nodes[b].rank ? -1 : 1;
-	return compare_sequence(pa, pb);
+	/* As they come: then who may go first does so, however long the others take in the end. */
+	return sorted_plan->pack.choice == CHOOSE_FIRST ? a - b : compare_sequence(pa, pb);
 }
 
 static int *
@@ -459,7 +460,8 @@ pack(ZduPlan *plan)
 	MemoryContext caller = MemoryContextSwitchTo(planning);
 
 	p->alloc = allocate;
-	(void) zdu_pack_best(p, Max(Min(MAX_NODES_TRIED / Max(p->nnodes, 1), MAX_TRIES), 1));
+	/* Once it runs, everybody has a turn. */
+	(void) (plan->active ? zdu_pack(p) : zdu_pack_best(p, Min(MAX_NODES_TRIED / Max(p->nnodes, 1), MAX_TRIES)));
 	plan->bound = zdu_pack_bound(p);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(planning);
@@ -477,7 +479,6 @@ zdu_plan_make(const ZduFacts *f, const ZduPlanWish *wish)
 	set_nodes(&m);
 	set_waves(&m);
 	load_copies(&m);
-	m.plan->pack.in_order = m.plan->active;
 	pack(m.plan);
 	m.plan->sequence = sort_places(m.plan, compare_sequence);
 	m.plan->turns = sort_places(m.plan, compare_final);

@@ -36,7 +36,7 @@ typedef struct ZduPlan
 	ZduPack		pack;			/* its nodes in the order of the policy's list */
 	ZduPlanNode *nodes;			/* the same ones */
 	int		   *sequence;		/* places of nodes as they are taken; those that never are come last */
-	int		   *turns;			/* the same as they are to have their turns: by the list, equals as they are taken */
+	int		   *turns;			/* the same as they are to have their turns: by the list, equals as the choice among them says */
 	bool	   *taken;			/* in flight already */
 	bool		active;			/* it is what is left of an upgrade that is active */
 	ZduOrder	order;

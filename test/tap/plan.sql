@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(59);
+SELECT plan(60);
 
 -- The order that a plan shows, as names; the nodes as they have their turns; the nodes as they were taken.
 CREATE FUNCTION pg_temp.planned(c text, v text DEFAULT '1.1.0', n int DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -147,13 +147,19 @@ SELECT ok((SELECT bool_and(took > 5) FROM zdu.node JOIN zdu.cluster k USING (clu
 SELECT ok((SELECT abs(k.pace - avg(n.took)) < 0.001 FROM zdu.cluster k JOIN zdu.node n USING (cluster_id) WHERE k.name = 'known' GROUP BY k.cluster_id),
           'N14: and the cluster the mean of the last ones');
 SELECT is((SELECT zdu_expected('known') = make_interval(secs => round(pace::numeric, 1)::float8) FROM zdu.cluster WHERE name = 'known'), true, 'N14: which is what a node is expected to take');
+CREATE FUNCTION pg_temp.took(seconds int[]) RETURNS void LANGUAGE sql AS
+$$ UPDATE zdu.node n SET took = v.took FROM unnest(seconds) WITH ORDINALITY AS v(took, i), zdu.cluster k
+   WHERE n.name = 'app' || v.i AND n.cluster_id = k.cluster_id AND k.name = 'known' $$;
 SET LOCAL session_replication_role = replica;
-UPDATE zdu.node n SET took = v.took FROM (VALUES ('app1', 30), ('app2', 20), ('app3', 60), ('app4', 50)) AS v(name, took), zdu.cluster k
-WHERE n.name = v.name AND n.cluster_id = k.cluster_id AND k.name = 'known';
+SELECT pg_temp.took('{30, 20, 60, 50}');
+SELECT is((SELECT string_agg(concat_ws(' ', node, why, starts, ends), '|' ORDER BY ord) FROM zdu_plan('known', '1.2.0')),
+          'app1 by name 00:00:00 00:00:30|app2 by name 00:00:00 00:00:20|app3 by name 00:00:20 00:01:20|app4 by name 00:00:30 00:01:20',
+          'N14: nodes that the list leaves equal go by name where the longest first would not be done earlier');
+SELECT pg_temp.took('{20, 30, 50, 60}');
 SET LOCAL session_replication_role = origin;
 SELECT is((SELECT string_agg(concat_ws(' ', node, why, starts, ends), '|' ORDER BY ord) FROM zdu_plan('known', '1.2.0')),
-          'app3 longest first 00:00:00 00:01:00|app4 longest first 00:00:00 00:00:50|app1 longest first 00:00:50 00:01:20|app2 longest first 00:01:00 00:01:20',
-          'N14: of nodes that the list leaves equal the longest goes first');
+          'app4 longest first 00:00:00 00:01:00|app3 longest first 00:00:00 00:00:50|app2 longest first 00:00:50 00:01:20|app1 longest first 00:01:00 00:01:20',
+          'N14: and the longest first where it would');
 SELECT zdu_set_policy('known', settings => '{"order_by": ["name"]}');
 SELECT is(pg_temp.planned('known', '1.2.0'), 'app1 app2 app3 app4', 'N14: but never against the list');
 

@@ -200,6 +200,6 @@ SELECT is((SELECT (version_step, min_version::text, require_latest_patch, max_un
           'V2: camunda goes from minor to minor, from 7.5 on, by the latest patch, the schema first');
 SELECT is((SELECT (version_step, min_availability, reallocate)::text FROM zdu.policy WHERE name = 'crate'), '(listed,primaries,t)', 'D3: crate keeps primaries and takes listed steps');
 SELECT is((SELECT (offline_at_end, cancel)::text FROM zdu.policy WHERE name = 'confluence'), '(drop,until_first_upgrade)', 'L16: confluence drops nodes that are OFFLINE at the end');
-SELECT is((SELECT (order_by, max_unavailable)::text FROM zdu.policy WHERE name = 'jahia'), '("{role,group,name}",1)', 'N14: jahia takes the processing node first, and one node at a time');
+SELECT is((SELECT (order_by, max_unavailable)::text FROM zdu.policy WHERE name = 'jahia'), '("{role,group}",1)', 'N14: jahia takes the processing node first, and one node at a time');
 SELECT * FROM finish();
 ROLLBACK;

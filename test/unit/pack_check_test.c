@@ -162,7 +162,7 @@ check_moments(const ZduPack *p, const double *start, Counts *c)
 }
 
 static void
-check_world(World *w, bool in_order, Counts *c)
+check_world(World *w, ZduPackChoice choice, Counts *c)
 {
 	ZduPack    *p = &w->p;
 	int			list[MAX_NODES];
@@ -172,7 +172,8 @@ check_world(World *w, bool in_order, Counts *c)
 	double		bound = zdu_pack_bound(p);
 	bool		same = true;
 
-	p->in_order = in_order;
+	p->choice = choice;
+	p->luck = choice == CHOOSE_BY_LUCK ? (uint32_t) pick(1, 9) : 0;
 	same &= zdu_pack(p);
 	list_of(p, list);
 	makespan = naive_schedule(p, list, naive);
@@ -188,7 +189,7 @@ check_world(World *w, bool in_order, Counts *c)
 }
 
 static void
-test_checked(bool in_order, const char *what)
+test_checked(ZduPackChoice choice, const char *what)
 {
 	Counts		c = {0};
 
@@ -196,7 +197,7 @@ test_checked(bool in_order, const char *what)
 	{
 		World		w = any_world(pick(1, MAX_NODES));
 
-		check_world(&w, in_order, &c);
+		check_world(&w, choice, &c);
 	}
 	ok(c.differ == 0, "N14", "%s: %d of %d schedules differ from naive list scheduling in the plan's order", what, c.differ, WORLDS);
 	ok(c.overdrawn == 0 && c.taken > WORLDS, "D11", "%s: %d overdrafts in %d takings", what, c.overdrawn, c.taken);
@@ -314,7 +315,8 @@ test_optimum(void)
 			continue;
 		search(&s, 0, 0);
 		ratios[n] = w.p.makespan / s.best;
-		w.p.in_order = true;
+		w.p.choice = CHOOSE_FIRST;
+		w.p.luck = 0;
 		(void) zdu_pack(&w.p);
 		by_name[n] = w.p.makespan / s.best;
 		w.p.makespan = ratios[n] * s.best;
@@ -335,8 +337,10 @@ test_optimum(void)
 int
 main(void)
 {
-	test_checked(true, "as they come");
-	test_checked(false, "packed");
+	test_checked(CHOOSE_FIRST, "as they come");
+	test_checked(CHOOSE_FULLEST, "fullest budget first");
+	test_checked(CHOOSE_LONGEST, "longest first");
+	test_checked(CHOOSE_BY_LUCK, "mixed");
 	test_optimum();
 	forget_world();
 	return tap_end();

@@ -78,6 +78,7 @@ test_growth(const Cluster *c)
 		double		packed;
 		double		bound;
 
+		w.p.choice = CHOOSE_LONGEST;
 		all &= zdu_pack(&w.p) && w.p.taken == sizes[i];
 		packed = seconds() - began;
 		bound = zdu_pack_bound(&w.p);

@@ -76,22 +76,30 @@ test_known(const Shape *s)
 	double		equal[SEEDS];
 	double		varied[SEEDS];
 	double		by_name[SEEDS];
+	int			stays = 0;		/* clusters that the plan takes by name */
+	int			dear = 0;		/* though that costs something, or does not though it costs nothing */
 
 	for (int k = 0; k < SEEDS; k++)
 	{
 		World		w = zoned_world(s);
 
+		ZduPackChoice choice;
+
 		(void) zdu_pack_best(&w.p, TRIES);
+		choice = w.p.choice;
 		equal[k] = w.p.makespan / zdu_pack_bound(&w.p);
-		w.p.in_order = true;
+		w.p.choice = CHOOSE_FIRST;
+		w.p.luck = 0;
 		(void) zdu_pack(&w.p);
 		by_name[k] = w.p.makespan / zdu_pack_bound(&w.p);
-		w.p.in_order = false;
+		stays += choice == CHOOSE_FIRST;
+		dear += (choice == CHOOSE_FIRST) != (by_name[k] <= equal[k] * ZDU_PACK_WORTH);
 		set_durations(&w, 0.5);
 		(void) zdu_pack_best(&w.p, TRIES);
 		varied[k] = w.p.makespan / zdu_pack_bound(&w.p);
 	}
 	printf("# %s: strictly by name, equal durations: median %.3f, worst %.3f\n", s->what, quantile(by_name, SEEDS, 0.5), quantile(by_name, SEEDS, 1));
+	ok(dear == 0, "N14", "%s: %d of %d clusters go by name, all those for which that costs nothing (%d are not so)", s->what, stays, SEEDS, dear);
 	ok(quantile(equal, SEEDS, 1) <= s->worst && quantile(equal, SEEDS, 0.5) <= 1.05, "N14",
 	   "%s, equal durations: makespan / lower bound is %.3f in the median, %.3f at worst, of %d seeds (at most %.2f)",
 	   s->what, quantile(equal, SEEDS, 0.5), quantile(equal, SEEDS, 1), SEEDS, s->worst);
@@ -115,6 +123,7 @@ test_unknown(const Shape *s, int seeds)
 		World		w = zoned_world(s);
 		double		ideal;
 
+		w.p.choice = CHOOSE_FULLEST;
 		(void) zdu_pack(&w.p);
 		for (int i = 0; i < s->nodes; i++)
 		{
@@ -123,7 +132,7 @@ test_unknown(const Shape *s, int seeds)
 		}
 		set_durations(&w, 0.5);
 		ideal = naive_schedule(&w.p, list, start);
-		w.p.in_order = true;
+		w.p.choice = CHOOSE_FIRST;
 		(void) zdu_pack(&w.p);
 		ratio[k] = w.p.makespan / ideal;
 	}
