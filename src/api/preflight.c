@@ -19,8 +19,8 @@ static ZduQuery unseen_nodes = {
 	"SELECT n.name, CASE WHEN h.heard IS NULL THEN NULL ELSE extract(epoch FROM $2 - h.heard)::integer END, n.state "
 	"FROM zdu.node n JOIN zdu.node_heard h ON h.node_id = n.node_id "
 	"WHERE n.cluster_id = $1 AND NOT (n.state = 'OFFLINE' AND n.confirmed) AND (h.heard IS NOT NULL OR h.asked IS NOT NULL) "
-	"  AND (h.heard IS NULL OR h.heard < $2 - make_interval(secs => $3)) ORDER BY n.name LIMIT $4",
-	.nargs = 4, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, INT4OID}
+	"  AND (h.heard IS NULL OR h.heard < $2 - make_interval(secs => $3)) AND ($5::text IS NULL OR n.node_group = $5) ORDER BY n.name LIMIT $4",
+	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, INT4OID, TEXTOID}
 };
 
 static List *
@@ -36,7 +36,7 @@ add(List *rows, const char *rule, char *observed, char *hint)
 
 /* Nodes that no place ever lets go as things stand, a line for each reason. */
 static List *
-add_never(List *rows, const ZduFacts *f, const ZduPlan *plan)
+add_never(List *rows, const ZduFacts *f, const ZduBegin *b, const ZduPlan *plan)
 {
 	for (int i = plan->pack.taken, n; i < plan->pack.nnodes && list_length(rows) < MAX_LINES; i += n)
 	{
@@ -56,20 +56,20 @@ add_never(List *rows, const ZduFacts *f, const ZduPlan *plan)
 			continue;
 		rows = add(rows, "D11", psprintf("%s can never be taken: %s", n > 1 ? psprintf("%d nodes, such as %s,", n, name) : name,
 													 zdu_plan_waits_for(plan, place) + strlen("never: ")),
-				   psprintf("SELECT * FROM zdu_plan('%s') WHERE waits_for LIKE 'never%%'", f->name));
+				   psprintf("SELECT * FROM zdu_plan(%s) WHERE waits_for LIKE 'never%%'", zdu_wish_args(f, b->wish, b->target)));
 	}
 	return rows;
 }
 
 List *
-zdu_preflight(const ZduFacts *f, const ZduPlan *plan)
+zdu_preflight(const ZduFacts *f, const ZduBegin *b, const ZduPlan *plan)
 {
 	/* Where nobody serves at all that is the reason. */
-	List	   *rows = f->serving > 0 ? add_never(NIL, f, plan) : NIL;
+	List	   *rows = f->serving > 0 ? add_never(NIL, f, b, plan) : NIL;
 	ZduReader	r;
 
 	zdu_run(&unseen_nodes, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(f->heartbeat_ttl), zdu_int4(MAX_LINES)
+		zdu_int8(f->cluster_id), zdu_time(zdu_now()), zdu_float8(f->heartbeat_ttl), zdu_int4(MAX_LINES), zdu_text(b->wish->node_group)
 	});
 	r = zdu_reader();
 	while (zdu_next_row(&r))

@@ -9,7 +9,7 @@
 #include "nodes/pg_list.h"
 #include "store/plan.h"
 
-/* Returns a List of ZduRefusal *: nodes that the plan can never take, nodes that nobody sees. */
-extern List *zdu_preflight(const ZduFacts *f, const ZduPlan *plan);
+/* Returns a List of ZduRefusal *: nodes that the plan, made for what b asks, can never take, nodes of it that nobody sees. */
+extern List *zdu_preflight(const ZduFacts *f, const ZduBegin *b, const ZduPlan *plan);
 
 #endif							/* ZDU_PREFLIGHT_H */

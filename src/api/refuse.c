@@ -14,6 +14,7 @@
 #include "store/basis.h"
 #include "store/catalogue.h"
 #include "store/deployment.h"
+#include "utils/builtins.h"
 
 static ZduQuery outdated_node = {
 	.text = "SELECT name || ' is ' || state || coalesce(' at ' || version::text, '') FROM zdu.node "
@@ -377,6 +378,14 @@ check_operations(ZduCall *call, ZduBegin *b)
 		no(b, ERRCODE_ZDU_REFUSED, "M2", running, psprintf("SELECT zdu_operation_end('%s', " INT64_FORMAT ") -- if it is over", call->f->name, token));
 }
 
+char *
+zdu_wish_args(const ZduFacts *f, const ZduWish *w, const char *target)
+{
+	return psprintf("'%s', %s%s%s", f->name, target != NULL ? quote_literal_cstr(target) : "NULL",
+					w->node_group != NULL ? psprintf(", node_group => %s", quote_literal_cstr(w->node_group)) : "",
+					w->canary > 0 ? psprintf(", canary => %d", w->canary) : "");
+}
+
 /* A plan that was agreed on must still be what would be done. */
 static void
 check_plan(ZduCall *call, ZduBegin *b)
@@ -389,9 +398,7 @@ check_plan(ZduCall *call, ZduBegin *b)
 	if (changed == NULL)
 		return;
 	no(b, ERRCODE_ZDU_REFUSED, "N14", psprintf("the plan no longer holds; changed since: %s", changed),
-	   psprintf("SELECT * FROM zdu_plan_summary('%s', %s%s%s)", f->name, b->target != NULL ? psprintf("'%s'", b->target) : "NULL",
-				w->node_group != NULL ? psprintf(", node_group => '%s'", w->node_group) : "",
-				w->canary > 0 ? psprintf(", canary => %d", w->canary) : ""));
+	   psprintf("SELECT * FROM zdu_plan_summary(%s)", zdu_wish_args(f, w, b->target)));
 }
 
 typedef struct CheckRow
@@ -469,7 +476,7 @@ zdu_check_begin(ZduCall *call, const ZduWish *wish)
 	run_checks(call, &b);
 	if (b.refusal.rule == NULL && b.same_upgrade == 0 && strcmp(f->cancel, "never") == 0 && !wish->acknowledge)
 		no(&b, ERRCODE_ZDU_REFUSED, "L24", psprintf("policy \"%s\": begun is begun, it cannot be cancelled; see doc/rules.md", f->policy),
-		   psprintf("SELECT zdu_begin('%s', %s, acknowledge => true)", f->name, b.target != NULL ? psprintf("'%s'", b.target) : "NULL"));
+		   psprintf("SELECT zdu_begin(%s, acknowledge => true)", zdu_wish_args(f, wish, b.target)));
 	return b;
 }
 

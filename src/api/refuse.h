@@ -49,6 +49,9 @@ typedef struct ZduBegin
  */
 extern ZduBegin zdu_check_begin(ZduCall *call, const ZduWish *wish);
 
+/* Returns what zdu_begin would be called with: "'shop', '2.4.0', canary => 1"; target: resolved, NULL: none. */
+extern char *zdu_wish_args(const ZduFacts *f, const ZduWish *wish, const char *target);
+
 /* Returns the command that lets more nodes be unavailable at once. */
 extern const char *zdu_hint_more_unavailable(const ZduFacts *f);
 

@@ -385,11 +385,10 @@ why_beside(ZduWhy *a, const ZduFacts *f)
 
 /* May an upgrade begin?  All that would be refused, and what would be in its way, without doing it. */
 static void
-why_begin(ZduWhy *a, ZduCall *call, const char *target)
+why_begin(ZduWhy *a, ZduCall *call, const ZduWish *wish)
 {
 	ZduFacts   *f = call->f;
-	ZduWish		wish = {.target = target, .acknowledge = true, .every = true};
-	ZduBegin	b = zdu_check_begin(call, &wish);
+	ZduBegin	b = zdu_check_begin(call, wish);
 	ZduPlan    *plan;
 	ListCell   *cell;
 
@@ -403,8 +402,8 @@ why_begin(ZduWhy *a, ZduCall *call, const char *target)
 	}
 	if (f->total == 0)
 		return;
-	plan = zdu_plan_make(f, &(ZduPlanWish) {.target = b.target});
-	foreach(cell, zdu_preflight(f, plan))
+	plan = zdu_plan_make(f, &(ZduPlanWish) {.target = b.target, .node_group = wish->node_group, .canary = Max(wish->canary, 0)});
+	foreach(cell, zdu_preflight(f, &b, plan))
 	{
 		const ZduRefusal *r = lfirst(cell);
 
@@ -413,8 +412,11 @@ why_begin(ZduWhy *a, ZduCall *call, const char *target)
 	if (b.refusals == NIL && a->rsinfo != NULL)
 	{
 		const char *row[] = {
-			"yes", NULL, "may begin", psprintf("%s -> %s: %s", f->version, b.target, zdu_expect_text(f, plan)), NULL, NULL,
-			psprintf("SELECT zdu_begin('%s', '%s')", f->name, b.target)
+			"yes", NULL, "may begin", psprintf("%s -> %s: %s", f->version, b.target != NULL ? b.target : "?", zdu_expect_text(f, plan)), NULL, NULL,
+			psprintf("SELECT zdu_begin(%s%s%s%s)", zdu_wish_args(f, wish, b.target),
+					 wish->plan != NULL ? psprintf(", plan => %s", quote_literal_cstr(wish->plan)) : "",
+					 strcmp(f->cancel, "never") == 0 ? ", acknowledge => true" : "",
+					 wish->kind != NULL ? psprintf(", kind => %s", quote_literal_cstr(wish->kind)) : "")
 		};
 
 		zdu_put_row(a->rsinfo, row);
@@ -434,7 +436,7 @@ why_standby(ZduWhy *a, const ZduFacts *f)
 }
 
 static void
-explain(ZduWhy *a, ZduCall *call, const char *node, const char *target)
+explain(ZduWhy *a, ZduCall *call, const char *node, const ZduWish *wish)
 {
 	ZduFacts   *f = call->f;
 	ZduRunbook *rb = zdu_runbook_load(f);
@@ -444,11 +446,11 @@ explain(ZduWhy *a, ZduCall *call, const char *node, const char *target)
 	/* What the next exchange finds open is open. */
 	zdu_gate_look_on(f);
 	why_standby(a, f);
-	if (f->upgrade_id != 0 || target != NULL)
+	if (f->upgrade_id != 0 || wish != NULL)
 		why_workers(a, f, rb);
-	if (target != NULL)
+	if (wish != NULL)
 	{
-		why_begin(a, call, target);
+		why_begin(a, call, wish);
 		return;
 	}
 	why_service(a, f);
@@ -474,13 +476,18 @@ zdu_why(PG_FUNCTION_ARGS)
 {
 	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
 	ZduWhy		a = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo, .every = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3)};
+	ZduWish		wish = {
+		.target = zdu_arg_text(fcinfo, 2), .node_group = zdu_arg_text(fcinfo, 4), .canary = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT32(5),
+		.plan = zdu_arg_text(fcinfo, 6), .kind = zdu_arg_text(fcinfo, 7), .acknowledge = true, .every = true
+	};
+	bool		preflight = wish.target != NULL || wish.node_group != NULL || !PG_ARGISNULL(5) || wish.plan != NULL || wish.kind != NULL;
 	ZduCall		call;
 
 	InitMaterializedSRF(fcinfo, 0);
 	zdu_call_look(&call, "zdu_why", cluster);
 	if (call.f == NULL)
 		zdu_no_such_cluster(cluster);
-	explain(&a, &call, zdu_arg_text(fcinfo, 1), zdu_arg_text(fcinfo, 2));
+	explain(&a, &call, zdu_arg_text(fcinfo, 1), preflight ? &wish : NULL);
 	zdu_leave(&call.session);
 	return (Datum) 0;
 }

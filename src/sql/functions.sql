@@ -329,6 +329,10 @@ CREATE FUNCTION zdu_why(
 	node text DEFAULT NULL,
 	target text DEFAULT NULL,
 	every boolean DEFAULT false,
+	node_group text DEFAULT NULL,
+	canary integer DEFAULT NULL,
+	plan text DEFAULT NULL,
+	kind text DEFAULT NULL,
 	OUT verdict text,
 	OUT rule text,
 	OUT subject text,
@@ -340,7 +344,7 @@ CREATE FUNCTION zdu_why(
 RETURNS SETOF record
 LANGUAGE C STABLE ROWS 10
 AS 'MODULE_PATHNAME', 'zdu_why';
-COMMENT ON FUNCTION zdu_why(text,text,text,boolean) IS 'What it waits for and what to type next. node: about this node; target: preflight, may an upgrade to it begin; every: also what is fulfilled. verdict: no, yes, info or act (hint is a command that helps). Changes nothing.';
+COMMENT ON FUNCTION zdu_why(text,text,text,boolean,text,integer,text,text) IS 'What it waits for and what to type next. node: about this node; every: also what is fulfilled. target, node_group, canary, plan, kind: preflight, may an upgrade begin, as zdu_begin would be asked with the same; what zdu_begin refuses is refused here. verdict: no, yes, info or act (hint is a command that helps). Changes nothing.';
 
 CREATE FUNCTION zdu_waits_for(
 	cluster text

@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(18);
+SELECT plan(46);
 
 CREATE FUNCTION pg_temp.preflight(c text, v text) RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', w.verdict, w.rule, w.subject), '|' ORDER BY w.ord) FROM
@@ -67,6 +67,59 @@ SELECT zdu_set_group('away', 'rest', '{app1,app3}');
 SELECT zdu_detach('away', 'app2'), zdu_set_policy('away', settings => '{"max_unavailable": "1"}');
 SELECT is((SELECT string_agg(concat_ws(' ', node, waits_for), '|' ORDER BY ord) FROM zdu_plan('away', '1.1.0', node_group => 'rest')),
           'app1 never: 1 at once|app3 never: 1 at once', 'D11: one that is no part of it does not');
+
+-- What it says of a wish is what zdu_begin then does with the same, whatever the wish and the state.
+CREATE FUNCTION pg_temp.said(c text, args text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    said text;
+BEGIN
+    EXECUTE format('SELECT string_agg(CASE verdict WHEN ''no'' THEN rule ELSE substring(observed FROM ''\d+ nodes'') END, '' '' ORDER BY ord) FROM '
+        '(SELECT *, row_number() OVER () AS ord FROM zdu_why(%L, %s) WHERE subject = ''may begin'' LIMIT 1) w', c, args) INTO said;
+    RETURN said;
+END $$;
+-- Refused by which rule, or how many nodes got a turn; undone at once.
+CREATE FUNCTION pg_temp.done(c text, call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+BEGIN
+    EXECUTE call;
+    RAISE EXCEPTION USING ERRCODE = 'XX123', DETAIL = (SELECT count(*) FROM zdu.node JOIN zdu.cluster k USING (cluster_id) WHERE k.name = c AND turn IS NOT NULL) || ' nodes';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN split_part(detail, ':', 1);
+END $$;
+CREATE FUNCTION pg_temp.hint(c text, args text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    command text;
+BEGIN
+    EXECUTE format('SELECT hint FROM zdu_why(%L, %s) WHERE verdict = ''yes'' AND subject = ''may begin''', c, args) INTO command;
+    RETURN command;
+END $$;
+SELECT sim.make('wish', 6, '{"max_unavailable": "2"}');
+SELECT zdu_set_group('wish', 'blue', '{app1,app2}'), zdu_set_release('wish', '1.1.0'), zdu_set_release('wish', '1.1.9', 'eats carts');
+SELECT hash AS hash FROM zdu_plan_summary('wish', '1.1.0', node_group => 'blue', canary => 1) \gset
+CREATE TEMP TABLE wish AS SELECT args || coalesce(more, '') AS args, want FROM (VALUES
+    ($$target => '1.1.0'$$, NULL, '6 nodes'),
+    ($$target => '1.1.0', canary => 2$$, NULL, '6 nodes'),
+    ($$target => '1.1.0', canary => 6$$, NULL, 'D10'),
+    ($$target => '1.1.0', canary => -1$$, NULL, 'D10'),
+    ($$target => '1.1.0', node_group => 'blue'$$, NULL, '2 nodes'),
+    ($$target => '1.1.0', node_group => 'blue', canary => 1$$, NULL, '2 nodes'),
+    ($$node_group => 'blue'$$, NULL, '2 nodes'),
+    ($$target => '1.1.0', node_group => 'green'$$, NULL, 'N11'),
+    ($$target => '1.1.9', node_group => 'blue'$$, NULL, 'V6'),
+    ($$target => '1.1.0', node_group => 'blue', canary => 1, plan => $$, quote_literal(:'hash'), '2 nodes'),
+    ($$target => '1.1.0', node_group => 'blue', plan => $$, quote_literal(:'hash'), 'N14'),
+    ($$target => '1.1.0', kind => 'manual'$$, NULL, '6 nodes')) AS t (args, more, want);
+SELECT is(pg_temp.said('wish', args), want, 'L22: the preflight takes what zdu_begin does: ' || left(args, 60)) FROM wish;
+SELECT is(pg_temp.done('wish', format('SELECT zdu_begin(%L, %s)', 'wish', args)), CASE WHEN args LIKE '%manual%' THEN '0 nodes' ELSE want END, 'L22: and says the same as it: ' || left(args, 60)) FROM wish;
+SELECT is((SELECT count(*) FROM wish WHERE want LIKE '% nodes' AND args NOT LIKE '%manual%' AND pg_temp.done('wish', pg_temp.hint('wish', args)) IS DISTINCT FROM want), 0::bigint, 'L22: and its hint is the call that does it');
+SELECT sim.make('never', 3, '{"cancel": "never"}');
+SELECT is(pg_temp.done('never', pg_temp.hint('never', $$target => '1.1.0'$$)), '3 nodes', 'L24: the hint acknowledges where that is asked for');
+SELECT is((SELECT hint FROM zdu_why('away', target => '1.1.0', node_group => 'rest') WHERE subject = 'in its way'), $$SELECT * FROM zdu_plan('away', '1.1.0', node_group => 'rest') WHERE waits_for LIKE 'never%'$$,
+          'D11: what can never be taken of a group is told of that group');
+SELECT zdu_set_group('blind', 'rest', '{app1,app2}');
+SELECT is_empty($$SELECT * FROM zdu_why('blind', target => '1.1.0', node_group => 'rest') WHERE subject = 'in its way'$$, 'N18: a node of another group is not in its way');
 
 SELECT * FROM finish();
 ROLLBACK;
