@@ -13,10 +13,11 @@ typedef struct Outcome
 {
 	bool		done;			/* it was committed */
 	PGresult   *rows;			/* of the statement itself; NULL if it failed */
+	char	   *xid;			/* NULL: it has changed nothing, and what follows is NULL */
 	PGresult   *events;			/* what zdu wrote into its timeline */
 	PGresult   *nodes;			/* rows that it changed */
 	PGresult   *steps;
-	PGresult   *cluster;		/* as it is now, also if nothing was changed */
+	PGresult   *cluster;		/* as it is now */
 	char		sqlstate[6];	/* of the error, or "" */
 	char	   *message;		/* primary, detail and hint; NULL: none */
 	char	   *detail;
@@ -37,6 +38,14 @@ extern void base_reconnect(void);
 
 /* Carries out one statement at a time (seconds since 1970) in a transaction of its own. */
 extern Outcome base_run(double at, const char *statement, Fate fate);
+
+/*
+ * Carries out two at once: the second is sent while the transaction of the
+ * first is open, which ends by its fate as soon as the second waits for it, or is
+ * over.  Returns whether the second waited: if not, it was over before.  The same
+ * every time, however fast the server is.
+ */
+extern bool base_run_both(double at, const char *first, Fate fate, const char *second, Outcome *outcomes);
 
 extern void base_free(Outcome *o);
 

@@ -144,6 +144,25 @@ check_budgets(Game *g, int taken)
 	}
 }
 
+/* D11: nor were too many begun of late.  Listened seconds pass no faster than others. */
+static void
+check_rates(Game *g, int taken)
+{
+	for (int b = 0; b < g->scene.nbudgets; b++)
+	{
+		const SceneBudget *budget = &g->scene.budget[b];
+		int			begun = 0;
+
+		if (!budget->member[taken] || budget->begun == 0)
+			continue;
+		for (int i = 0; i < g->world.n; i++)
+			begun += budget->member[i] && g->check.node[i].begun_at > g->now - budget->per_interval;
+		if (begun > budget->begun)
+			game_fail(g, "D11: %s was taken, and %d were begun within %g s where %d may be, budget %s", g->world.node[taken].name, begun,
+					  budget->per_interval, budget->begun, budget->name);
+	}
+}
+
 /* D14: somebody stays. */
 static void
 check_last_node(Game *g, int taken)
@@ -215,6 +234,7 @@ check_nodes(Game *g, const PGresult *r)
 	{
 		if (!was_taken[i])
 			continue;
+		check_rates(g, i);
 		if (has_price(&taken_as[i], &c->node[i]))
 			check_budgets(g, i);
 		if (!is_away(&taken_as[i]))
@@ -348,6 +368,7 @@ check_events(Game *g, const PGresult *r)
 
 			taken_as[i] = g->check.node[i];
 			was_taken[i] = true;
+			g->check.node[i].begun_at = g->now;
 		}
 		else if (strcmp(what, "cluster") == 0 && node == NULL)
 			must_reach(g, "cluster", "", field(r, row, 2), new, 1);
@@ -379,7 +400,7 @@ check_cluster(Game *g, const PGresult *r)
 void
 check_outcome(Game *g, const Outcome *o)
 {
-	if (!o->done)
+	if (!o->done || o->xid == NULL)
 		return;
 	check_cluster(g, o->cluster);
 	check_events(g, o->events);

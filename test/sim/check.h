@@ -24,6 +24,7 @@ typedef struct NodeRow
 	bool		attached;
 	bool		taken;
 	bool		confirmed;
+	double		begun_at;
 } NodeRow;
 
 /* A step that has not ended. */

@@ -26,28 +26,71 @@ game_fail(Game *g, const char *format,...)
 	g->over = true;
 }
 
-Outcome
-game_run(Game *g, const char *who, const char *statement, Fate fate)
+/* Whose transaction it is, before what it changed is looked at. */
+static void
+begin_step(Game *g, const char *who, const char *statement)
 {
-	Outcome		o;
-
 	g->steps++;
 	snprintf(g->asking, sizeof(g->asking), "%s", who);
 	if (who[0] == 'w')
 		snprintf(g->asking, sizeof(g->asking), "%s %s-%d", who, who, g->worker[atoi(who + 1) - 1].incarnation);
 	if (g->loud)
 		printf("%10.3f %-6s %s\n", g->now, who, statement);
-	o = base_run(GAME_EPOCH + g->now, statement, fate);
-	if (g->loud && o.message != NULL)
-		printf("%10.3f %-6s %s %s; %s\n", g->now, "", o.sqlstate, o.message, o.detail != NULL ? o.detail : "");
-	g->hash = hash_text(g->hash, o.sqlstate);
-	if (strncmp(o.sqlstate, "XX", 2) == 0)
-		game_fail(g, "L22: %s fails inside: %s %s", statement, o.sqlstate, o.message);
-	if (fate == FATE_COMMIT)
-		check_outcome(g, &o);
-	if (g->steps == g->last_step || g->steps >= MOST_STEPS)
+}
+
+static void
+end_step(Game *g, const char *statement, const Outcome *o, bool committed)
+{
+	if (g->loud && o->message != NULL)
+		printf("%10.3f %-6s %s %s; %s\n", g->now, "", o->sqlstate, o->message, o->detail != NULL ? o->detail : "");
+	g->hash = hash_text(g->hash, o->sqlstate);
+	for (int row = 0; row < PQntuples(o->rows); row++)
+		for (int column = 0; column < PQnfields(o->rows); column++)
+		{
+			const char *value = field(o->rows, row, column);
+
+			g->hash = hash_text(g->hash, value);
+			if (g->loud)
+				printf("%s%s%s", column == 0 ? "                     " : "|", value != NULL ? value : "", column == PQnfields(o->rows) - 1 ? "\n" : "");
+		}
+	if (strncmp(o->sqlstate, "XX", 2) == 0)
+		game_fail(g, "L22: %s fails inside: %s %s", statement, o->sqlstate, o->message);
+	if (committed)
+		check_outcome(g, o);
+	if (g->steps >= MOST_STEPS || (g->last_step > 0 && g->steps >= g->last_step))
 		g->over = true;
+}
+
+Outcome
+game_run(Game *g, const char *who, const char *statement, Fate fate)
+{
+	Outcome		o;
+
+	begin_step(g, who, statement);
+	o = base_run(GAME_EPOCH + g->now, statement, fate);
+	end_step(g, statement, &o, fate == FATE_COMMIT);
 	return o;
+}
+
+void
+game_run_both(Game *g, const char *first, const char *statement, Fate fate, const char *second, const char *other, Outcome *outcomes)
+{
+	bool		waited = base_run_both(GAME_EPOCH + g->now, statement, fate, other, outcomes);
+
+	g->overlaps++;
+	g->waits += waited;
+	if (!waited)
+	{
+		begin_step(g, second, other);
+		end_step(g, other, &outcomes[1], true);
+	}
+	begin_step(g, first, statement);
+	end_step(g, statement, &outcomes[0], fate == FATE_COMMIT);
+	if (waited)
+	{
+		begin_step(g, second, other);
+		end_step(g, other, &outcomes[1], true);
+	}
 }
 
 /* A statement of the person who looks after the roll. */
@@ -181,6 +224,7 @@ game_play(Game *g)
 	Outcome		o;
 
 	g->operator_dice = dice_make(g->seed, 3);
+	g->overlap_dice = dice_make(g->seed, 4);
 	g->hash = 0;
 	/* zdu sees the nodes for the first time. */
 	o = game_run(g, "person", "SELECT 1 FROM zdu.cluster", FATE_COMMIT);
@@ -188,11 +232,12 @@ game_play(Game *g)
 	for (int i = 0; i < g->world.n; i++)
 	{
 		g->check.node[i].there = g->check.node[i].attached = g->check.node[i].in_rotation = true;
+		g->check.node[i].begun_at = -NEVER;
 		snprintf(g->check.node[i].state, sizeof(g->check.node[i].state), "OFFLINE");
 	}
 	for (int i = 0; i < g->scene.workers; i++)
 	{
-		g->worker[i].id = i + 1;
+		snprintf(g->worker[i].name, sizeof(g->worker[i].name), "w%d", i + 1);
 		worker_start(g, &g->worker[i]);
 	}
 	for (int i = 0; i < g->faults.n; i++)

@@ -35,6 +35,7 @@ typedef struct Game
 	Faults		faults;
 	Check		check;
 	Dice		operator_dice;
+	Dice		overlap_dice;
 	double		now;
 	double		mended_at;		/* from then on nothing goes wrong any more, and somebody looks after it */
 	double		next_look;		/* of that person */
@@ -44,6 +45,8 @@ typedef struct Game
 	char		asking[32];		/* whose transaction it is: "w1 w1-2", "person" */
 	bool		mended;
 	long		steps;			/* transactions so far */
+	long		overlaps;		/* pairs of them that overlapped */
+	long		waits;			/* where one waited for the other */
 	long		last_step;		/* after which it stops; 0: none */
 	bool		loud;			/* every step is printed */
 	int			agreement;		/* every so many steps zdu_why is compared with the exchange; 0: never */
@@ -64,6 +67,12 @@ extern void game_fail(Game *g, const char *format,...)
  * checked.  who: for the print.  The outcome is to be freed.
  */
 extern Outcome game_run(Game *g, const char *who, const char *statement, Fate fate);
+
+/*
+ * The same with two that overlap, see base_run_both(); what the one that ended
+ * first has changed is checked first.
+ */
+extern void game_run_both(Game *g, const char *first, const char *statement, Fate fate, const char *second, const char *other, Outcome *outcomes);
 
 /* Plays a roll to its end, or to the first thing that is wrong. */
 extern void game_play(Game *g);

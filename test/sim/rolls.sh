@@ -72,9 +72,10 @@ play again $((seed + 1)) 3
 sed 's/^/# /' "$work"/*.played
 steps=$(awk '/ rolls, / { s += $5 } END { print s + 0 }' "$work"/*.played)
 compared=$(awk '/ verdicts compared/ { sub(/.*minute; /, ""); s += $1 } END { print s + 0 }' "$work"/*.played)
+waited=$(awk '/ overlapped, / { sub(/.*overlapped, /, ""); s += $1 } END { print s + 0 }' "$work"/*.played)
 with="in $rolls rolls from seed $seed, $steps steps"
 
-kept D11; verdict $? "D11: no budget is overdrawn $with"
+test "$waited" -gt 0 && kept D11; verdict $? "D11: no budget is overdrawn $with, $waited of them begun while another was open, and made to wait for it"
 kept D14; verdict $? "D14: never the last node, neither by the tables nor in truth, $with"
 kept D4; verdict $? "D4: no resource loses the write quorum that it has, $with"
 kept W5; verdict $? "W5: every token is higher than all before, and only its holder moves a step on, $with"

@@ -191,6 +191,8 @@ make_budgets(Scene *s, Dice *d, const int *zone, const int *role)
 			kind == 1 ? text("{\"role\": \"%s\"}", roles[which]) : text("{\"label\": {\"odd\": \"%s\"}}", which ? "yes" : "no");
 		must(text("SELECT zdu_set_budget('" CLUSTER "', '%s', selector => '%s', max_unavailable => '%s'%s)", b->name, selector, b->limit,
 				  rate ? ", max_begun => 2, per_interval => '20 s'" : ""));
+		b->begun = rate ? 2 : 0;
+		b->per_interval = 20;
 		free(selector);
 		s->nbudgets++;
 	}
@@ -236,6 +238,7 @@ scene_make(Scene *s, World *w, uint64_t seed, int most_nodes)
 	s->workers = dice_between(&d, 1, 3);
 	s->slots = s->nodes > 20 ? 10 : dice_between(&d, 1, 5);
 	s->poll = dice_spread(&d, 1, 5);
+	s->overlap = dice_percent(&d, 50) ? 25 : 0;
 	s->quick = 0.05;
 	s->slow = dice_spread(&d, 0.5, 20);
 	s->canary = dice_percent(&d, 15);
@@ -243,6 +246,8 @@ scene_make(Scene *s, World *w, uint64_t seed, int most_nodes)
 	w->refuses = dice_percent(&d, 60);
 	w->gate_ok = w->gate_known = true;
 
+	/* What a session remembers is of the last one. */
+	base_reconnect();
 	remove_last_scene();
 	make_policy(s, &d);
 	make_runbook(s, &d);

@@ -18,7 +18,9 @@
 typedef struct SceneBudget
 {
 	char		name[16];
-	char		limit[8];		/* max_unavailable, "" none */
+	char		limit[8];		/* max_unavailable */
+	int			begun;			/* nodes that may be begun within per_interval; 0: any number */
+	double		per_interval;
 	bool		member[MAX_NODES];
 } SceneBudget;
 
@@ -34,6 +36,7 @@ typedef struct Scene
 	int			nodes;
 	int			workers;
 	int			slots;
+	int			overlap;		/* of a hundred exchanges so many meet another */
 	double		poll;			/* seconds between asks of a worker that waits */
 	double		quick;			/* durations of actions: from */
 	double		slow;			/* to */

@@ -114,6 +114,8 @@ main(int argc, char **argv)
 	int			most_bad = 0;
 	long		steps = 0;
 	long		compared = 0;
+	long		overlaps = 0;
+	long		waits = 0;
 	double		played = 0;
 	uint64_t	hash = 0;
 	struct timespec began;
@@ -166,6 +168,8 @@ main(int argc, char **argv)
 		play(&g, seed + i);
 		steps += g.steps;
 		compared += g.compared;
+		overlaps += g.overlaps;
+		waits += g.waits;
 		played += g.now;
 		hash = hash_text(hash, g.failure) ^ g.hash;
 		if (!quiet || g.failure[0] != '\0')
@@ -181,7 +185,7 @@ main(int argc, char **argv)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	took = (double) (ended.tv_sec - began.tv_sec) + (double) (ended.tv_nsec - began.tv_nsec) / 1e9;
-	printf("%d rolls, %d bad; %ld steps, %.1f days played in %.1f s: %.0f rolls a minute; %ld verdicts compared; hash %016llx\n", rolls, failed,
-		   steps, played / 86400, took, rolls / took * 60, compared, (unsigned long long) hash);
+	printf("%d rolls, %d bad; %ld steps, %.1f days played in %.1f s: %.0f rolls a minute; %ld verdicts compared; %ld overlapped, %ld waited; hash %016llx\n", rolls, failed,
+		   steps, played / 86400, took, rolls / took * 60, compared, overlaps, waits, (unsigned long long) hash);
 	return failed > 0;
 }

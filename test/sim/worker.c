@@ -218,7 +218,7 @@ take_order(Game *g, Worker *w, const PGresult *r, int row)
 	{
 		if (w->njobs == MAX_JOBS)
 		{
-			game_fail(g, "W1: worker w%d holds more than it has room for", w->id);
+			game_fail(g, "W1: worker %s holds more than it has room for", w->name);
 			return;
 		}
 		job = &w->job[w->njobs++];
@@ -296,39 +296,79 @@ take_answer(Game *g, Worker *w, const PGresult *r)
 			drop_job(w, i);
 }
 
+char *
+worker_question(const Game *g, Worker *w)
+{
+	char	   *reports = collect(w);
+	int			room = g->scene.slots - w->njobs;
+	char	   *statement = text("EXECUTE work('%s', '%s-%d', '" CLUSTER "', '%s', %d, false)", w->name, w->name, w->incarnation, reports,
+								 room > 0 ? room : 0);
+
+	free(reports);
+	return statement;
+}
+
+Fate
+worker_fate(const Worker *w)
+{
+	return w->loses_call ? FATE_ROLLBACK : FATE_COMMIT;
+}
+
+void
+worker_hear(Game *g, Worker *w, const Outcome *o)
+{
+	bool		lost = w->loses_reply || w->loses_call;
+
+	w->loses_reply = w->loses_call = false;
+	w->ask_at = g->now + g->scene.poll;
+	if (!o->done)
+	{
+		game_fail(g, "W1: an exchange fails: %s %s", o->sqlstate, o->message);
+		return;
+	}
+	if (lost)
+		return;
+	if (w->says_twice)
+		w->says_twice = false;
+	else
+		reports_carried(w);
+	/* What it asked before it had the answer is said; the rest was not asked for. */
+	w->lease_until = NEVER;
+	for (int row = 0; row < PQntuples(o->rows); row++)
+		if (field(o->rows, row, 9) != NULL)
+			w->lease_until = g->now + atof(field(o->rows, row, 9)) * LEASE_SHARE;
+	take_answer(g, w, o->rows);
+}
+
+Worker *
+worker_company(Game *g, const Worker *but)
+{
+	Worker	   *w = &g->worker[dice_below(&g->overlap_dice, g->scene.workers)];
+
+	return w != but && w->alive && w->stopped_until <= g->now && dice_percent(&g->overlap_dice, g->scene.overlap) ? w : NULL;
+}
+
+/* With its transaction open until it is waited for, another asks too. */
 static void
 ask(Game *g, Worker *w)
 {
-	char	   *reports = collect(w);
-	char	   *statement;
-	Fate		fate = w->loses_call ? FATE_ROLLBACK : FATE_COMMIT;
-	bool		lost = w->loses_reply || w->loses_call;
-	char		who[8];
-	Outcome		o;
-	int			room = g->scene.slots - w->njobs;
+	Worker	   *other = worker_company(g, w);
+	char	   *statement = worker_question(g, w);
+	Outcome		o[2] = {0};
 
-	snprintf(who, sizeof(who), "w%d", w->id);
-	statement = text("EXECUTE work('%s', '%s-%d', '" CLUSTER "', '%s', %d, false)", who, who, w->incarnation, reports, room > 0 ? room : 0);
-	o = game_run(g, who, statement, fate);
-	w->loses_reply = w->loses_call = false;
-	w->ask_at = g->now + g->scene.poll;
-	if (o.sqlstate[0] != '\0')
-		game_fail(g, "W1: an exchange fails: %s %s", o.sqlstate, o.message);
-	else if (!lost)
+	if (other != NULL && worker_fate(other) == FATE_COMMIT)
 	{
-		if (w->says_twice)
-			w->says_twice = false;
-		else
-			reports_carried(w);
-		/* What it asked before it had the answer is said; the rest was not asked for. */
-		w->lease_until = NEVER;
-		for (int row = 0; row < PQntuples(o.rows); row++)
-			if (field(o.rows, row, 9) != NULL)
-				w->lease_until = g->now + atof(field(o.rows, row, 9)) * LEASE_SHARE;
-		take_answer(g, w, o.rows);
+		char	   *another = worker_question(g, other);
+
+		game_run_both(g, w->name, statement, worker_fate(w), other->name, another, o);
+		worker_hear(g, other, &o[1]);
+		free(another);
 	}
-	base_free(&o);
-	free(reports);
+	else
+		o[0] = game_run(g, w->name, statement, worker_fate(w));
+	worker_hear(g, w, &o[0]);
+	base_free(&o[0]);
+	base_free(&o[1]);
 	free(statement);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base.h"
 #include "world.h"
 
 #define MAX_WORKERS 3
@@ -59,7 +60,7 @@ typedef struct Look
 
 typedef struct Worker
 {
-	int			id;
+	char		name[16];
 	int			incarnation;
 	bool		alive;
 	double		back_at;		/* when it comes back, if it is not alive */
@@ -93,6 +94,14 @@ extern double worker_due(const struct Game *g, const Worker *w);
 
 /* Does what is due. */
 extern void worker_go(struct Game *g, Worker *w);
+
+/* An exchange in its parts: what it asks now (to be freed), whether that is lost, and what it is answered. */
+extern char *worker_question(const struct Game *g, Worker *w);
+extern Fate worker_fate(const Worker *w);
+extern void worker_hear(struct Game *g, Worker *w, const Outcome *o);
+
+/* Who asks at the same moment, if anybody does (by chance): one that can, and another than that. */
+extern Worker *worker_company(struct Game *g, const Worker *but);
 
 /* Actions without a worker: when the next one ends, and its end. */
 extern double strays_due(const struct Game *g);
