@@ -54,9 +54,9 @@ zdu_set_dependency(PG_FUNCTION_ARGS)
 	zdu_call_begin(&call, "zdu_set_dependency", cluster);
 	if (zdu_run(&known_cluster, (ZduArg[]) {zdu_text(after)}) == 0)
 		zdu_no_such_cluster(after);
-	/* Two at once, of which each sees no circle, must not make one. */
+	/* Two at once, of which each sees no circle, must not make one: what is committed by now counts, whatever the caller's snapshot. */
 	zdu_utility("LOCK TABLE zdu.dependency IN SHARE ROW EXCLUSIVE MODE");
-	if (zdu_run(&circle, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(after)}) > 0)
+	if (zdu_look_latest(&circle, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(after)}) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cluster \"%s\" cannot come after \"%s\"", cluster, after),

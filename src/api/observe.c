@@ -158,7 +158,7 @@ static const struct
 };
 
 void
-zdu_watches_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports)
+zdu_watches_apply(ZduFacts *f, const ZduWorker *w, const ZduMatch *matches, int n, Jsonb *reports)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -166,7 +166,7 @@ zdu_watches_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports)
 
 		if (matches[i].sqlstate != NULL || matches[i].watch_id == 0)
 			continue;
-		state = zdu_watch_saw(matches[i].watch_id, matches[i].holds, reports, matches[i].ord);
+		state = zdu_watch_saw(w, matches[i].watch_id, matches[i].holds, reports, matches[i].ord);
 		for (int k = 0; k < lengthof(watch_kinds); k++)
 			if (state.kind != NULL && strcmp(watch_kinds[k].kind, state.kind) == 0)
 				watch_kinds[k].saw(f, &state);

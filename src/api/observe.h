@@ -17,8 +17,8 @@ extern void zdu_observe_paths(const char *cluster, ZduObservePaths *paths);
 /* Carries observations to their nodes. */
 extern void zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n);
 
-/* Stores what was seen of watches and draws the conclusions: a guard that failed too often holds the upgrade. */
-extern void zdu_watches_apply(ZduFacts *f, const ZduMatch *matches, int n, Jsonb *reports);
+/* Stores what a worker saw of watches and draws the conclusions: a guard that failed too often holds the upgrade. */
+extern void zdu_watches_apply(ZduFacts *f, const ZduWorker *w, const ZduMatch *matches, int n, Jsonb *reports);
 
 /* Adds rows that ask for what is due to be looked at. */
 extern void zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetInfo *rsinfo);

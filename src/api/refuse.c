@@ -44,7 +44,8 @@ static ZduQuery must_move = {
 static ZduQuery busy_dependent = {
 	.text =
 	"SELECT c.name FROM zdu.upgrade_gate g JOIN zdu.upgrade u ON u.upgrade_id = g.upgrade_id JOIN zdu.cluster c ON c.cluster_id = u.cluster_id "
-	"WHERE g.needs = $1 AND g.opened_at IS NOT NULL AND u.ended_at IS NULL ORDER BY c.name LIMIT 1",
+	"WHERE g.needs = $1 AND g.opened_at IS NOT NULL AND u.ended_at IS NULL "
+	"  AND NOT EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = u.cluster_id AND w.rule = 'gate:' || g.name) ORDER BY c.name LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 

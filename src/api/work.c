@@ -407,7 +407,7 @@ decide(Exchange *x)
 	if (x->looks)
 	{
 		zdu_observations_apply(f, x->matches, x->nmatches);
-		zdu_watches_apply(f, x->matches, x->nmatches, x->reports);
+		zdu_watches_apply(f, &x->worker, x->matches, x->nmatches, x->reports);
 	}
 	if (swept || !x->due.known)
 	{

@@ -76,6 +76,7 @@ CREATE TABLE zdu.watch
 	armed boolean NOT NULL DEFAULT false,
 	baseline boolean NOT NULL DEFAULT false,
 	asked timestamptz,
+	asked_of text,
 	seen_at timestamptz,
 	evidence jsonb,
 	CONSTRAINT watch_pkey PRIMARY KEY (watch_id),
@@ -103,6 +104,7 @@ COMMENT ON COLUMN zdu.watch.holds IS 'whether until held at the last look; NULL:
 COMMENT ON COLUMN zdu.watch.armed IS 'until held at some look: a guard counts only from then on, so that what was not well before the upgrade does not hold it';
 COMMENT ON COLUMN zdu.watch.baseline IS 'the upgrade waits for the first look';
 COMMENT ON COLUMN zdu.watch.asked IS 'when a worker was last asked to look';
+COMMENT ON COLUMN zdu.watch.asked_of IS 'that worker, and its incarnation: of nobody else a look is taken; NULL: what is looked at has changed since';
 COMMENT ON COLUMN zdu.watch.seen_at IS 'when it was last seen';
 COMMENT ON COLUMN zdu.watch.evidence IS 'what was seen last';
 

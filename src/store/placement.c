@@ -92,7 +92,7 @@ static ZduQuery seen_copies = {
 	"    WHEN w.evidence ? 'error' THEN w.evidence->>'error' "
 	"    WHEN coalesce(w.evidence->>'exit', '0') <> '0' THEN 'exit ' || (w.evidence->>'exit') "
 	"    WHEN coalesce(w.evidence->>'http_code', '200') !~ '^2' THEN 'http_code ' || (w.evidence->>'http_code') END, "
-	"  CASE WHEN w.evidence IS NOT NULL THEN jsonb_path_query_array(w.evidence, (w.vars->>'copies')::jsonpath, '{}', true) END "
+	"  CASE WHEN w.evidence IS NOT NULL THEN jsonb_path_query_array(w.evidence, (w.vars->>'copies')::jsonpath, '{}', true) END, w.seen_at "
 	"FROM zdu.watch w WHERE w.watch_id = $1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
@@ -113,6 +113,7 @@ zdu_placements_saw(ZduFacts *f, int64 watch_id)
 	const char *wrong;
 	char	   *before;
 	Jsonb	   *copies;
+	TimestampTz seen_at;
 
 	zdu_run(&seen_copies, (ZduArg[]) {zdu_int8(watch_id)});
 	r = zdu_reader();
@@ -120,6 +121,7 @@ zdu_placements_saw(ZduFacts *f, int64 watch_id)
 		return;
 	wrong = zdu_read_text(&r);
 	copies = zdu_read_jsonb(&r);
+	seen_at = zdu_read_int8(&r);
 	if (wrong == NULL)
 		wrong = zdu_placements_wrong(copies);
 	/* Nothing at all is rather a look at the wrong place than a cluster without data. */
@@ -130,11 +132,10 @@ zdu_placements_saw(ZduFacts *f, int64 watch_id)
 		zdu_set_work_waits(f, true);
 		zdu_notify();
 	}
-	zdu_run(&note_load, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(wrong), zdu_time(zdu_now())});
+	zdu_run(&note_load, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(wrong), zdu_time(seen_at)});
 	before = zdu_first_text();
 	if (wrong != NULL && (before == NULL || strcmp(before, wrong) != 0))
 		zdu_event_note(NULL, "placements", NULL, "not read", "D3", wrong);
-	f->copies_known |= wrong == NULL;
 }
 
 int

@@ -30,7 +30,7 @@ static ZduQuery keep_watches = {
 	"WITH wanted AS (SELECT * FROM unnest($2, $3, $4, $5) AS t(kind, look, vars, every)), "
 	"gone AS (DELETE FROM zdu.watch w WHERE w.cluster_id = $1 AND w.upgrade_id IS NULL "
 	"  AND NOT EXISTS (SELECT FROM wanted t WHERE t.kind = w.kind)), "
-	"changed AS (UPDATE zdu.watch w SET look = t.look, vars = t.vars, every = t.every, asked = NULL FROM wanted t "
+	"changed AS (UPDATE zdu.watch w SET look = t.look, vars = t.vars, every = t.every, asked = NULL, asked_of = NULL FROM wanted t "
 	"  WHERE w.cluster_id = $1 AND w.upgrade_id IS NULL AND w.kind = t.kind AND (w.look, w.vars, w.every) <> (t.look, t.vars, t.every)) "
 	"INSERT INTO zdu.watch (cluster_id, kind, name, look, vars, every) SELECT $1, t.kind, t.kind, t.look, t.vars, t.every FROM wanted t "
 	"WHERE NOT EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = $1 AND w.upgrade_id IS NULL AND w.kind = t.kind)",

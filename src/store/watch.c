@@ -19,27 +19,28 @@ static ZduQuery insert_watch = {
 /* Somebody waits for the schema: it is looked at every second then. */
 static ZduQuery watches_due = {
 	.text =
-	"WITH due AS (UPDATE zdu.watch w SET asked = $3 WHERE w.cluster_id = $1 AND (w.upgrade_id IS NULL OR w.upgrade_id = $2) "
+	"WITH due AS (UPDATE zdu.watch w SET asked = $3, asked_of = $6 WHERE w.cluster_id = $1 AND (w.upgrade_id IS NULL OR w.upgrade_id = $2) "
 	"  AND (w.asked IS NULL OR w.asked <= $3 - make_interval(secs => CASE WHEN $5 AND w.kind = 'schema' THEN least(w.every, 1) ELSE w.every END) OR w.asked > $3) "
 	"  AND coalesce((SELECT bool_and(e.value #>> '{}' = ANY ($4)) FROM jsonb_path_query(w.look, '$.targets[*].exec') AS e(value)), true) "
 	"  RETURNING w.watch_id, w.kind, w.node_id, w.look) "
 	"SELECT d.kind, n.name, d.look || jsonb_build_object('watch', d.watch_id) "
 	"FROM due d LEFT JOIN zdu.node n ON n.node_id = d.node_id ORDER BY d.watch_id",
-	.nargs = 5, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID}
+	.nargs = 6, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID, TEXTOID}
 };
 
 /*
  * What was not well before the upgrade is no fault of it: a guard counts once it has been well.
- * A worker that had lost its connection reports late: what it saw is as old as when it was asked to look.
+ * A worker that had lost its connection reports late: what it saw is as old as when it was asked to look, and
+ * worth nothing if somebody else was asked since, or it is not what is looked at any more.
  */
 static ZduQuery store_look = {
 	.text =
 	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 OR (kind = 'guard' AND NOT armed) THEN 0 ELSE failed + 1 END, "
 	"  armed = armed OR coalesce($2, false), baseline = false, holds = $2, "
 	"  seen_at = least($5, asked + make_interval(secs => coalesce((look->>'timeout')::float8, 0))), "
-	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
+	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 AND asked_of = $6 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
 	"SELECT s.kind, s.name, s.node_id, n.name, s.has_failed FROM saw s LEFT JOIN zdu.node n ON n.node_id = s.node_id",
-	.nargs = 5, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID}
+	.nargs = 6, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID, TEXTOID}
 };
 
 int64
@@ -56,6 +57,13 @@ zdu_watch_insert(const ZduFacts *f, const ZduNewWatch *w)
 	return zdu_read_int8(&r);
 }
 
+/* No blank is in a worker's name that anybody could confuse with another's. */
+static ZduArg
+asked_of(const ZduWorker *w)
+{
+	return zdu_text(psprintf("%s %s", w->name, w->incarnation));
+}
+
 ZduWatchLook *
 zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 {
@@ -68,7 +76,7 @@ zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 		return NULL;
 	rows = zdu_run(&watches_due, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_int8(f->upgrade_id), zdu_time(zdu_now()), w->programs,
-		zdu_bool(f->upgrade_id != 0 && !zdu_decide_schema_ready(f))
+		zdu_bool(f->upgrade_id != 0 && !zdu_decide_schema_ready(f)), asked_of(w)
 	});
 	r = zdu_reader();
 	looks = palloc(sizeof(ZduWatchLook) * (rows + 1));
@@ -82,14 +90,14 @@ zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n)
 }
 
 ZduWatchState
-zdu_watch_saw(int64 watch_id, ZduAnswer holds, Jsonb *reports, int report)
+zdu_watch_saw(const ZduWorker *w, int64 watch_id, ZduAnswer holds, Jsonb *reports, int report)
 {
 	ZduWatchState state = {.id = watch_id, .holds = holds};
 	ZduReader	r;
 
 	zdu_run(&store_look, (ZduArg[]) {
 		zdu_int8(watch_id), holds == ANSWER_UNKNOWN ? zdu_null() : zdu_bool(holds == ANSWER_YES),
-		zdu_jsonb(reports), zdu_int4(report), zdu_time(zdu_now())
+		zdu_jsonb(reports), zdu_int4(report), zdu_time(zdu_now()), asked_of(w)
 	});
 	r = zdu_reader();
 	if (zdu_next_row(&r))

@@ -44,7 +44,7 @@ typedef struct ZduWatchLook
 typedef struct ZduWatchState
 {
 	int64		id;
-	const char *kind;			/* NULL: the watch is gone */
+	const char *kind;			/* NULL: the watch is gone, or somebody else was asked since */
 	const char *name;
 	int64		node_id;		/* 0: about the cluster */
 	const char *node;			/* NULL: about the cluster */
@@ -59,9 +59,9 @@ extern int64 zdu_watch_insert(const ZduFacts *f, const ZduNewWatch *w);
 extern ZduWatchLook *zdu_watches_due(const ZduFacts *f, const ZduWorker *w, int *n);
 
 /*
- * Stores a look: its evidence is `seen` of the report at that place in
- * reports.  What cannot tell counts as failed, but holds stays unknown.
+ * Stores what a worker saw: its evidence is `seen` of the report at that place
+ * in reports.  What cannot tell counts as failed, but holds stays unknown.
  */
-extern ZduWatchState zdu_watch_saw(int64 watch_id, ZduAnswer holds, Jsonb *reports, int report);
+extern ZduWatchState zdu_watch_saw(const ZduWorker *w, int64 watch_id, ZduAnswer holds, Jsonb *reports, int report);
 
 #endif							/* ZDU_STORE_WATCH_H */
