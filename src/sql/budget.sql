@@ -4,7 +4,7 @@ CREATE TABLE zdu.budget
 (
 	budget_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	cluster_id bigint NOT NULL,
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	selector jsonb NOT NULL DEFAULT '{}',
 	max_unavailable text,
 	max_begun integer,
@@ -13,7 +13,6 @@ CREATE TABLE zdu.budget
 	CONSTRAINT budget_pkey PRIMARY KEY (budget_id),
 	CONSTRAINT budget_name_key UNIQUE (cluster_id, name),
 	CONSTRAINT budget_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT budget_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT budget_selector_check CHECK (jsonb_typeof(selector) = 'object' AND selector - '{group,zone,role,label}'::text[] = '{}'),
 	CONSTRAINT budget_max_unavailable_check CHECK (max_unavailable ~ '^([1-9][0-9]{0,5}|[1-9][0-9]?%|100%)$'),
 	CONSTRAINT budget_rate_check CHECK ((max_begun IS NULL) = (per_interval IS NULL) AND max_begun > 0 AND per_interval > '0'),

@@ -7,15 +7,14 @@ COMMENT ON SEQUENCE zdu.token_seq IS 'second half of a fencing token: higher for
 
 CREATE TABLE zdu.runbook
 (
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	revision integer NOT NULL,
 	shipped boolean NOT NULL DEFAULT false,
 	document jsonb NOT NULL,
 	hash text NOT NULL,
 	set_by text NOT NULL DEFAULT session_user,
 	set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	CONSTRAINT runbook_pkey PRIMARY KEY (name, shipped, revision),
-	CONSTRAINT runbook_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$')
+	CONSTRAINT runbook_pkey PRIMARY KEY (name, shipped, revision)
 );
 COMMENT ON TABLE zdu.runbook IS 'How to take a node through an upgrade: immutable revisions of a JSON document, see doc/protocol.md';
 COMMENT ON COLUMN zdu.runbook.name IS 'its name; a runbook of your own wins over one shipped later under the same name';
@@ -29,7 +28,7 @@ COMMENT ON COLUMN zdu.runbook.set_at IS 'when';
 CREATE TABLE zdu.cluster
 (
 	cluster_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	product text NOT NULL,
 	owner text NOT NULL,
 	policy text NOT NULL DEFAULT 'default',
@@ -53,7 +52,6 @@ CREATE TABLE zdu.cluster
 	freezes bigint[] NOT NULL DEFAULT '{}',
 	CONSTRAINT cluster_pkey PRIMARY KEY (cluster_id),
 	CONSTRAINT cluster_name_key UNIQUE (name),
-	CONSTRAINT cluster_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT cluster_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT cluster_state_check CHECK (state IN ('STABLE', 'READY_TO_UPGRADE', 'MIXED', 'READY_TO_RUN_UPGRADE_TASKS',
 													'RUNNING_UPGRADE_TASKS', 'UPGRADE_TASKS_FAILED'))
@@ -86,10 +84,9 @@ COMMENT ON COLUMN zdu.cluster.paced IS 'how many nodes are in it, at most 20';
 CREATE TABLE zdu.node_group
 (
 	cluster_id bigint NOT NULL,
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	CONSTRAINT node_group_pkey PRIMARY KEY (cluster_id, name),
-	CONSTRAINT node_group_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT node_group_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$')
+	CONSTRAINT node_group_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
 );
 COMMENT ON TABLE zdu.node_group IS 'Groups of nodes; every node is in exactly one (N11)';
 COMMENT ON COLUMN zdu.node_group.cluster_id IS 'the cluster';
@@ -99,7 +96,7 @@ CREATE TABLE zdu.node
 (
 	node_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	cluster_id bigint NOT NULL,
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	address text,
 	node_group text NOT NULL DEFAULT 'default',
 	zone text,
@@ -130,7 +127,6 @@ CREATE TABLE zdu.node
 	CONSTRAINT node_name_key UNIQUE (cluster_id, name),
 	CONSTRAINT node_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
 	CONSTRAINT node_group_fkey FOREIGN KEY (cluster_id, node_group) REFERENCES zdu.node_group,
-	CONSTRAINT node_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT node_labels_check CHECK (jsonb_typeof(labels) = 'object'),
 	CONSTRAINT node_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT node_state_check CHECK (state IN ('STARTING', 'ACTIVE', 'DRAINING', 'TERMINATING', 'OFFLINE', 'ERROR')),

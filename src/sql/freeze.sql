@@ -3,7 +3,7 @@
 CREATE TABLE zdu.freeze
 (
 	freeze_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	cluster_id bigint,
 	selector jsonb NOT NULL DEFAULT '{}',
 	kind text NOT NULL,
@@ -14,7 +14,6 @@ CREATE TABLE zdu.freeze
 	of_nodes boolean NOT NULL GENERATED ALWAYS AS (selector ?| '{group,zone,role,label}') STORED,
 	CONSTRAINT freeze_pkey PRIMARY KEY (name),
 	CONSTRAINT freeze_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT freeze_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT freeze_kind_check CHECK (kind IN ('freeze', 'window')),
 	CONSTRAINT freeze_during_check CHECK (NOT isempty(during)),
 	CONSTRAINT freeze_selector_check CHECK (jsonb_typeof(selector) = 'object' AND selector - '{product,owner,group,zone,role,label}'::text[] = '{}'

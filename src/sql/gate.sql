@@ -3,7 +3,7 @@
 CREATE TABLE zdu.gate
 (
 	cluster_id bigint NOT NULL,
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	after text NOT NULL,
 	soak interval NOT NULL DEFAULT '0',
 	probe jsonb,
@@ -15,7 +15,6 @@ CREATE TABLE zdu.gate
 	on_fail text NOT NULL DEFAULT 'wait',
 	CONSTRAINT gate_pkey PRIMARY KEY (cluster_id, name),
 	CONSTRAINT gate_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT gate_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	-- zdu_begin(canary => n) makes a gate of that name where there is none.
 	CONSTRAINT gate_canary_check CHECK (name <> 'canary' OR after = 'canary'),
 	CONSTRAINT gate_after_name_check CHECK (NOT starts_with(name, 'after:')),

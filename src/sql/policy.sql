@@ -3,9 +3,14 @@
 CREATE SCHEMA zdu;
 COMMENT ON SCHEMA zdu IS 'zdu: clusters, nodes and upgrades; change it through the zdu_* functions';
 
+-- As a CHECK of a table it would be asked again whatever changes in a row.
+CREATE DOMAIN zdu.identifier AS text
+	CONSTRAINT identifier_check CHECK (VALUE ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$');
+COMMENT ON DOMAIN zdu.identifier IS 'name of a cluster, a node and the like: letters, digits and _ . : - behind the first, at most 63';
+
 CREATE TABLE zdu.policy
 (
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	shipped boolean NOT NULL DEFAULT false,
 	early_end text NOT NULL DEFAULT 'deny',
 	second_person boolean NOT NULL DEFAULT false,
@@ -36,7 +41,6 @@ CREATE TABLE zdu.policy
 	max_block interval NOT NULL DEFAULT '5 s',
 	auto_adopt boolean NOT NULL DEFAULT false,
 	CONSTRAINT policy_pkey PRIMARY KEY (name, shipped),
-	CONSTRAINT policy_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$'),
 	CONSTRAINT policy_early_end_check CHECK (early_end IN ('deny', 'force')),
 	CONSTRAINT policy_cancel_check CHECK (cancel IN ('until_first_upgrade', 'never')),
 	CONSTRAINT policy_rollback_check CHECK (rollback IN ('allow', 'never')),

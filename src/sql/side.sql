@@ -3,11 +3,10 @@
 CREATE TABLE zdu.feature
 (
 	cluster_id bigint NOT NULL,
-	name text NOT NULL,
+	name zdu.identifier NOT NULL,
 	since zdu_version NOT NULL,
 	CONSTRAINT feature_pkey PRIMARY KEY (cluster_id, name),
-	CONSTRAINT feature_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT feature_name_check CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$')
+	CONSTRAINT feature_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
 );
 COMMENT ON TABLE zdu.feature IS 'Features that only a version and later ones know: off until no older node is left and the upgrade is final (S4)';
 COMMENT ON COLUMN zdu.feature.cluster_id IS 'the cluster';

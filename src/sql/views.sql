@@ -14,7 +14,7 @@ SELECT
 	extract(epoch FROM p.lease)::double precision AS lease,
 	p.max_failures, p.auto_adopt, extract(epoch FROM p.max_block)::double precision AS max_block,
 	u.upgrade_id, u.kind, u.run, u.resume_to, u.runbook AS pinned, u.revision, u.runbook_shipped, u.node_group, u.together, u.failures,
-	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at, c.leader
+	u.held_rule, u.held_reason, u.run_since, u.session_role AS began_by, u.began_at, c.leader, c.freezes <> '{}' AS freezes_nodes
 FROM zdu.cluster c
 LEFT JOIN zdu.current_policy p ON p.name = c.policy
 LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL;
@@ -24,23 +24,29 @@ CREATE VIEW zdu.cluster_facts AS
 SELECT
 	c.*,
 	(SELECT count(*) FROM zdu.budget b WHERE b.cluster_id = c.cluster_id)::integer AS own_budgets,
-	(SELECT min(w.every) FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'placements') AS copies_every,
+	a.copies_every,
 	EXISTS (SELECT FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS has_copies,
 	(SELECT l.loaded FROM zdu.placement_load l WHERE l.cluster_id = c.cluster_id) AS copies_loaded,
 	EXISTS (SELECT FROM zdu.waiver w WHERE w.cluster_id = c.cluster_id AND w.rule = 'D10') AS one_waived,
 	EXISTS (SELECT FROM zdu.node d WHERE d.cluster_id = c.cluster_id AND d.name = c.leader
 		AND d.state = 'ACTIVE' AND d.attached AND NOT d.taken) AS leader_fit,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
-	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL AND w.kind = 'schema') AS schema_watched,
+	a.schema_watched,
 	EXISTS (SELECT FROM zdu.step_state o WHERE o.cluster_id = c.cluster_id AND NOT o.settled AND o.state <> 'failed') AS steps_open,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id) AS watched,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id AND w.baseline) AS unlooked,
 	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = c.upgrade_id AND g.opened_at IS NULL) AS gated,
 	c.upgrade_id IS NOT NULL AND EXISTS (SELECT FROM zdu.freeze) AS has_calendar,
-	(SELECT k.freezes <> '{}' FROM zdu.cluster k WHERE k.cluster_id = c.cluster_id) AS freezes_nodes,
 	t.*,
 	n.*
 FROM zdu.cluster_settings c
+CROSS JOIN LATERAL (
+	SELECT
+		min(w.every) FILTER (WHERE w.kind = 'placements') AS copies_every,
+		coalesce(bool_or(w.kind = 'schema'), false) AS schema_watched
+	FROM zdu.watch w
+	WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL
+) a
 CROSS JOIN LATERAL (
 	SELECT
 		count(*) FILTER (WHERE p.phase[s.place] = 'before')::integer AS before_open,
@@ -62,8 +68,9 @@ CROSS JOIN LATERAL (
 		coalesce(sum(k.n) FILTER (WHERE k.state IN ('ACTIVE', 'DRAINING') AND NOT k.taken), 0)::integer AS present,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'ERROR'), 0)::integer AS in_error,
 		coalesce(sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed), 0)::integer AS unheard,
-		(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND o.away
-			AND o.state = 'OFFLINE' AND NOT o.confirmed) AS unheard_node,
+		-- Who it is need not be sought where there is none.
+		CASE WHEN sum(k.n) FILTER (WHERE k.state = 'OFFLINE' AND NOT k.confirmed) > 0 THEN
+			(SELECT min(o.name) FROM zdu.node o WHERE o.cluster_id = c.cluster_id AND o.away AND o.state = 'OFFLINE' AND NOT o.confirmed) END AS unheard_node,
 		coalesce(sum(k.n) FILTER (WHERE k.taken), 0)::integer AS taken,
 		coalesce(sum(k.n) FILTER (WHERE k.version = c.target), 0)::integer AS at_target,
 		coalesce(sum(k.n) FILTER (WHERE k.version = coalesce(c.target, CASE WHEN c.run IS NOT NULL THEN c.version END) AND NOT k.taken), 0)::integer AS done,
