@@ -144,4 +144,4 @@ BEGIN
 	END LOOP;
 END
 $$;
-REVOKE ALL ON TYPE zdu_version FROM PUBLIC;
+REVOKE ALL ON TYPE zdu_version, zdu.identifier FROM PUBLIC;

@@ -248,6 +248,7 @@ BEGIN
 END
 $$;
 COMMENT ON COLUMN zdu.cluster_settings.pinned IS 'the runbook that the upgrade began with';
+COMMENT ON COLUMN zdu.cluster_settings.freezes_nodes IS 'some of zdu.freeze stand in the signatures of its nodes';
 COMMENT ON COLUMN zdu.cluster_settings.began_by IS 'session_user who began the upgrade';
 COMMENT ON COLUMN zdu.cluster_facts.pinned IS 'the runbook that the upgrade began with';
 COMMENT ON COLUMN zdu.cluster_facts.began_by IS 'session_user who began the upgrade';
@@ -264,7 +265,7 @@ COMMENT ON COLUMN zdu.cluster_facts.watched IS 'something is looked at again and
 COMMENT ON COLUMN zdu.cluster_facts.unlooked IS 'a guard has not yet been looked at: how it was before is not known';
 COMMENT ON COLUMN zdu.cluster_facts.gated IS 'the upgrade has a gate that is not open';
 COMMENT ON COLUMN zdu.cluster_facts.has_calendar IS 'there are freezes or windows to be asked for';
-COMMENT ON COLUMN zdu.cluster_facts.freezes_nodes IS 'some of them stand in the signatures of nodes';
+COMMENT ON COLUMN zdu.cluster_facts.freezes_nodes IS 'some of zdu.freeze stand in the signatures of its nodes';
 COMMENT ON COLUMN zdu.cluster_facts.before_open IS 'steps of the preparation that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_open IS 'finalization tasks that are not done';
 COMMENT ON COLUMN zdu.cluster_facts.tasks_failed IS 'finalization tasks that failed';

@@ -24,7 +24,7 @@ prepare()
 # Calls for each client, so many that its first one, which loads and plans, counts little: amount CASE
 amount()
 {
-	echo "$((${1##*_} == 32 ? 400 : 1000))"
+	echo "$((${1##*_} == 1 ? 1000 : 1500))"
 }
 
 rate()
