@@ -65,6 +65,41 @@ static ZduQuery kin_protected = {
 	.nargs = 1, .argtypes = {REGCLASSOID}
 };
 
+/* Does the policy say something else from now on? */
+static ZduQuery policy_differs = {
+	.text = "SELECT 1 FROM zdu.policy WHERE name = $1 AND NOT shipped AND config_lock <> $2->>'config_lock'",
+	.nargs = 2, .argtypes = {TEXTOID, JSONBOID}
+};
+
+static ZduQuery policies_differ = {
+	.text = "SELECT 1 FROM zdu.current_policy a, zdu.current_policy b WHERE a.name = $1 AND b.name = $2 AND a.config_lock <> b.config_lock",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
+static ZduQuery lock_clusters = {
+	.text = "SELECT 1 FROM zdu.cluster WHERE policy = $1 ORDER BY cluster_id FOR NO KEY UPDATE",
+	.nargs = 1, .argtypes = {TEXTOID}
+};
+
+/* Tables that an upgrade protects as the policy says. */
+static ZduQuery protected_by_policy = {
+	.text =
+	"SELECT c.name, t.relation::text FROM zdu.cluster c JOIN zdu.protected_table t ON t.cluster = c.name AND t.how IS NULL "
+	"WHERE c.original IS NOT NULL AND c.policy = $1 AND ($2::text IS NULL OR c.name = $2) ORDER BY 1, 2 LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}
+};
+
+/*
+ * What a spooled row's writer had fired before would have been done, and is done
+ * again when the row is replayed.  Triggers fire in the order of their names.
+ */
+static ZduQuery fired_before = {
+	.text =
+	"SELECT tgname::text FROM pg_trigger WHERE tgrelid = ANY ($1) AND NOT tgisinternal AND tgtype & 7 = 7 AND tgenabled <> 'D' "
+	"AND tgname < '_zdu_protect' ORDER BY tgname LIMIT 1",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}
+};
+
 static const char *const ways[] = {"refuse", "delta", "spool"};
 
 /* The triggers of a protected table, and what each is for; "" is the policy's way. */
@@ -301,6 +336,44 @@ zdu_protect_lock(ZduCall *call, const char *cluster)
 				 errhint("Try it again.")));
 }
 
+/* M1: who writes now was not waited for, so that another way than the upgrade began with would miss him. */
+static void
+refuse_other_way(const char *policy, const char *cluster)
+{
+	ZduReader	r;
+	char	   *of;
+	char	   *table;
+
+	zdu_look_latest(&protected_by_policy, (ZduArg[]) {zdu_text(policy), zdu_text(cluster)});
+	r = zdu_reader();
+	if (!zdu_next_row(&r))
+		return;
+	of = zdu_read_text(&r);
+	table = zdu_read_text(&r);
+	ereport(ERROR,
+			(errcode(ERRCODE_ZDU_WRONG_STATE),
+			 errmsg("cannot change config_lock during the upgrade of cluster \"%s\"", of),
+			 errdetail("M1: table %s is protected as policy \"%s\" says, and whoever writes to it now was not waited for.", table, policy),
+			 errhint("SELECT zdu_protect('%s', %s, 'refuse')", of, quote_literal_cstr(table))));
+}
+
+void
+zdu_protect_keep_policy(const char *policy, Jsonb *wanted)
+{
+	if (zdu_run(&policy_differs, (ZduArg[]) {zdu_text(policy), zdu_jsonb(wanted)}) == 0)
+		return;
+	/* An upgrade that is just beginning has locked what the policy says now. */
+	zdu_run(&lock_clusters, (ZduArg[]) {zdu_text(policy)});
+	refuse_other_way(policy, NULL);
+}
+
+void
+zdu_protect_keep_cluster(const ZduFacts *f, const char *policy)
+{
+	if (zdu_run(&policies_differ, (ZduArg[]) {zdu_text(f->policy), zdu_text(policy)}) > 0)
+		refuse_other_way(f->policy, f->name);
+}
+
 static void
 refuse_table(const ZduTable *t, int code, const char *detail, const char *hint)
 {
@@ -309,6 +382,23 @@ refuse_table(const ZduTable *t, int code, const char *detail, const char *hint)
 			 errmsg("cannot protect table %s", t->name),
 			 errdetail("%s.", detail),
 			 errhint("%s", hint)));
+}
+
+static void
+check_triggers(const ZduTable *t)
+{
+	List	   *relations = whole_table(t->relid);
+	int64	   *oids = palloc(sizeof(int64) * list_length(relations));
+	ListCell   *cell;
+	char	   *first;
+
+	foreach(cell, relations)
+		oids[foreach_current_index(cell)] = lfirst_oid(cell);
+	zdu_run(&fired_before, (ZduArg[]) {zdu_int8_array(oids, list_length(relations))});
+	first = zdu_first_text();
+	if (first != NULL)
+		refuse_table(t, ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("M3: its trigger %s would be fired before a row is spooled, and once more when it is replayed", quote_identifier(first)),
+					 psprintf("ALTER TRIGGER %s ON %s RENAME TO %s", quote_identifier(first), t->name, quote_identifier(psprintf("b_%s", first))));
 }
 
 /* What a table must be like. */
@@ -322,6 +412,8 @@ check_table(const ZduTable *t, const char *how, Oid caller)
 					 psprintf("SET ROLE %s", quote_identifier(GetUserNameFromId(t->owner, true))));
 	if (t->kind == RELKIND_RELATION && has_subclass(t->relid))
 		refuse_table(t, ERRCODE_FEATURE_NOT_SUPPORTED, "M1: others inherit from it, and are not partitions of it", "SELECT usage FROM zdu.help WHERE name = 'zdu_protect'");
+	if (strcmp(how, "spool") == 0)
+		check_triggers(t);
 	if (strcmp(how, "delta") == 0 && t->key_match == NULL)
 		refuse_table(t, ERRCODE_INVALID_PARAMETER_VALUE, "M5: it has no primary key, so that a change could not be taken back",
 					 psprintf("ALTER TABLE %s ADD PRIMARY KEY (...)", t->name));

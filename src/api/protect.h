@@ -29,4 +29,12 @@ typedef struct ZduWrite
  */
 extern void zdu_protect_lock(ZduCall *call, const char *cluster);
 
+/*
+ * ERROR ZD001 if an upgrade protects tables as the policy says, and that would
+ * be another way: by other settings of the policy (locks its clusters, by id),
+ * or by another policy of the cluster.
+ */
+extern void zdu_protect_keep_policy(const char *policy, Jsonb *wanted);
+extern void zdu_protect_keep_cluster(const ZduFacts *f, const char *policy);
+
 #endif							/* ZDU_PROTECT_H */

@@ -10,6 +10,7 @@
 
 #include "api/drive.h"
 #include "api/group.h"
+#include "api/protect.h"
 #include "api/version.h"
 #include "catalog/pg_type.h"
 #include "errcodes.h"
@@ -193,6 +194,8 @@ zdu_set_cluster(PG_FUNCTION_ARGS)
 		}) > 0)
 		result = "created";
 	call.f = zdu_facts_locked(name);
+	if (policy != NULL)
+		zdu_protect_keep_cluster(call.f, policy);
 	if (zdu_run(&change_cluster, (ZduArg[]) {
 			zdu_int8(call.f->cluster_id), zdu_text(policy), zdu_text(runbook), zdu_jsonb(vars), zdu_text(product), zdu_text(owner)
 		}) > 0 && strcmp(result, "created") != 0)
@@ -359,6 +362,9 @@ store_policy(const char *name, const char *based_on, Jsonb *settings)
 	old = zdu_read_jsonb(&r);
 	if (old == NULL || compareJsonbContainers(&wanted->root, &old->root) != 0)
 	{
+		error_context_stack = explain.previous;
+		zdu_protect_keep_policy(name, wanted);
+		error_context_stack = &explain;
 		zdu_run(&delete_policy, (ZduArg[]) {zdu_text(name)});
 		zdu_run(&insert_policy, (ZduArg[]) {zdu_jsonb(wanted)});
 	}

@@ -1,7 +1,7 @@
 -- Promise: in upgrade mode protected tables refuse writes, all of them and by everybody; reads and other tables go on.
 BEGIN;
 \ir sim.psql
-SELECT plan(77);
+SELECT plan(86);
 
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public, pg_catalog;
@@ -73,11 +73,24 @@ SELECT is(pg_temp.words($$ INSERT INTO part_january VALUES (1, '2026-01-02') $$)
           'M1: table app.part_january is protected while cluster "shop" goes from 1.0.0 to 1.1.0. | It can be read; write to it again when the upgrade has ended. | part_january',
           'M1: a partition is named');
 
--- The policy decides where nothing was said
-SELECT zdu_set_policy('shop', settings => '{"config_lock": "refuse"}');
+-- The policy decides where nothing was said, and says the same all through an upgrade
+SELECT zdu_set_policy('strict', based_on => 'shop', settings => '{"config_lock": "refuse"}');
+SELECT is(sim.refused(statement), 'ZD001 M1', 'M1: not during an upgrade, its writers were not waited for: ' || statement) FROM unnest(ARRAY[
+    $$ SELECT zdu_set_policy('shop', settings => '{"config_lock": "refuse"}') $$, $$ SELECT zdu_set_policy('shop', settings => '{"config_lock": "delta", "max_failures": 1}') $$,
+    $$ SELECT zdu_set_cluster('shop', policy => 'strict') $$]) statement;
+SELECT is(sim.refused(statement), 'not refused', 'M1: what changes nothing of that goes on: ' || statement) FROM unnest(ARRAY[
+    $$ SELECT zdu_set_policy('shop', settings => '{"max_failures": 1}') $$, $$ SELECT zdu_set_policy('strict', settings => '{"config_lock": "delta"}') $$,
+    $$ SELECT zdu_set_policy('bank', settings => '{"config_lock": "off"}'), zdu_set_policy('bank', settings => '{"config_lock": "refuse"}') $$,
+    $$ SELECT zdu_set_policy('loose', based_on => 'shop', settings => '{"max_failures": 2}'), zdu_set_cluster('shop', policy => 'loose'), zdu_set_cluster('shop', policy => 'shop') $$]) statement;
+SELECT is(pg_temp.words($$ SELECT zdu_set_cluster('shop', policy => 'strict') $$),
+          $$M1: table app.by_policy is protected as policy "shop" says, and whoever writes to it now was not waited for. | SELECT zdu_protect('shop', 'app.by_policy', 'refuse') | $$,
+          'M1: the way out is to say it of the table, which waits for them');
+SELECT zdu_cancel('shop'), zdu_set_policy('shop', settings => '{"config_lock": "refuse"}'), zdu_begin('shop', '1.1.0');
 SELECT is(sim.refused('INSERT INTO by_policy VALUES (2)'), 'ZD002 M1', 'M1: config_lock = refuse refuses');
 SELECT is(sim.refused('TRUNCATE by_policy'), 'ZD002 M1', 'M1: TRUNCATE too');
-SELECT zdu_set_policy('shop', settings => '{"config_lock": "delta"}');
+SELECT zdu_cancel('shop');
+SELECT is(zdu_set_policy('shop', settings => '{"config_lock": "delta"}'), 'changed', 'M1: outside of upgrades the policy is changed at will');
+SELECT zdu_begin('shop', '1.1.0');
 SELECT is(sim.refused('INSERT INTO by_policy VALUES (2)'), 'not refused', 'M5: config_lock = delta does not');
 SELECT is((SELECT count(*) FROM zdu.delta WHERE relation = 'by_policy'::regclass), 1::bigint, 'M5: it records');
 SELECT is(sim.refused('INSERT INTO config VALUES (4)'), 'ZD002 M1', 'M1: what was said of a table counts more');

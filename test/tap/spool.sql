@@ -1,7 +1,7 @@
 -- Promise: what old nodes insert into a registered table waits until the upgrade is over, and is inserted once, in order, as it was.
 BEGIN;
 \ir sim.psql
-SELECT plan(51);
+SELECT plan(56);
 
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public, pg_catalog;
@@ -25,6 +25,22 @@ SELECT zdu_grant(r, 'node') FROM unnest('{login1,login2,login3}'::text[]) r;
 SELECT sim.make_manual('shop', 3, '{"early_end": "force", "offline_at_end": "fence"}');
 SELECT zdu_set_node('shop', 'app' || n, login => 'login' || n) FROM generate_series(1, 3) n;
 SELECT is(zdu_protect('shop', t, 'spool'), 'protected', 'M3: a table is registered: ' || t::text) FROM unnest('{audit,part,detail}'::regclass[]) t;
+
+-- Who is fired before a row is spooled would be fired again when it is replayed
+CREATE TABLE noisy (what text);
+CREATE TABLE noisy_part (what text) PARTITION BY LIST (what);
+CREATE TABLE noisy_part_a PARTITION OF noisy_part FOR VALUES IN ('a');
+CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER "A shout" BEFORE INSERT ON noisy FOR EACH ROW EXECUTE FUNCTION shout();
+CREATE TRIGGER "A shout" BEFORE INSERT ON noisy_part_a FOR EACH ROW EXECUTE FUNCTION shout();
+SELECT is(sim.refused(format($$ SELECT zdu_protect('shop', %L, 'spool') $$, t)), '0A000 M3', 'M3: refused: a trigger that comes first: ' || t) FROM unnest('{noisy,noisy_part}'::text[]) t;
+SELECT lives_ok($$ SELECT zdu_protect('shop', 'noisy', 'refuse'), zdu_unprotect('shop', 'noisy') $$, 'M3: where a refusal takes it back it may');
+ALTER TRIGGER "A shout" ON noisy RENAME TO "b_A shout";
+CREATE TRIGGER "A late" AFTER INSERT ON noisy FOR EACH ROW EXECUTE FUNCTION shout();
+CREATE TRIGGER "A change" BEFORE UPDATE ON noisy FOR EACH ROW EXECUTE FUNCTION shout();
+CREATE TRIGGER "A statement" BEFORE INSERT ON noisy FOR EACH STATEMENT EXECUTE FUNCTION shout();
+SELECT is(zdu_protect('shop', 'noisy', 'spool'), 'protected', 'M3: one that comes later, or is of something else, may be there');
+SELECT is(zdu_unprotect('shop', 'noisy'), 'unprotected', 'M3: and the protection goes again');
 
 -- Outside upgrade mode everybody writes
 SET SESSION AUTHORIZATION login1;
