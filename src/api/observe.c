@@ -17,6 +17,7 @@
 #include "store/vars.h"
 #include "store/watch.h"
 #include "utils/builtins.h"
+#include "zdu.h"
 
 static ZduQuery show_version = {
 	.text = "UPDATE zdu.cluster SET version = $2::zdu_version WHERE cluster_id = $1 AND version IS NULL",
@@ -88,11 +89,45 @@ see_node(ZduFacts *f, ZduNode *node, const ZduMatch *m)
 	zdu_node_move(node, node->state == NODE_OFFLINE ? NODE_STARTING : NODE_ERROR, false, "seen: answers, but is not well", false);
 }
 
+/*
+ * A worker that stood still, or had lost its connection, reports late: what it
+ * saw may be of before the node was worked on, and would take it for what it
+ * was then.  Somebody will be asked to look again.
+ */
+static bool
+is_late(const ZduMatch *m, const int64 *late, int nlate)
+{
+	for (int i = 0; i < nlate && m->asked != 0; i++)
+		if (late[i] == m->node_id)
+			return true;
+	return false;
+}
+
+/* Returns the nodes whose state has changed since a worker was asked to look, as far as it says when that was. */
+static int64 *
+find_late(const ZduMatch *matches, int n, int *nlate)
+{
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+	int64	   *asked = palloc(sizeof(int64) * (n + 1));
+	int			k = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (matches[i].sqlstate != NULL || matches[i].node_id == 0 || matches[i].asked == 0)
+			continue;
+		ids[k] = matches[i].node_id;
+		asked[k++] = matches[i].asked;
+	}
+	return zdu_observations_late(ids, asked, k, nlate);
+}
+
 void
 zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 {
 	int64	   *ids = palloc(sizeof(int64) * (n + 1));
 	int			nids = 0;
+	int			nlate;
+	int64	   *late = find_late(matches, n, &nlate);
 	int			nnodes;
 	ZduNode    *nodes;
 	const ZduMatch **heard;
@@ -113,7 +148,7 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 			continue;
 		/* Since the look without the lock it may have been removed. */
 		node = zdu_node_seek(nodes, nnodes, matches[i].node_id);
-		if (node == NULL)
+		if (node == NULL || (!node->taken && is_late(&matches[i], late, nlate)))
 			continue;
 		if (matches[i].offline || matches[i].active != ANSWER_UNKNOWN)
 			heard[node - nodes] = &matches[i];
@@ -193,6 +228,7 @@ put_look(ReturnSetInfo *rsinfo, const char *node, const char *phase, Jsonb *args
 void
 zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetInfo *rsinfo)
 {
+	TimestampTz now = zdu_now();
 	int64	   *ids;
 	char	  **names;
 	int			n;
@@ -205,11 +241,11 @@ zdu_observations_put(ZduFacts *f, ZduRunbook *rb, const ZduWorker *w, ReturnSetI
 	if (zdu_protocol_needed(zdu_get_object(&rb->document->root, "observe")) > w->protocol)
 		return;
 	/* Not so rarely that a node would count as unheard only because nobody looked (N4). */
-	ids = zdu_observations_due(f, w->node, Min(rb->observe_every, f->heartbeat_ttl / 3), &n, &names);
+	ids = zdu_observations_due(f, w->node, Min(rb->observe_every, f->heartbeat_ttl / 3), now, &n, &names);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *error = NULL;
-		Jsonb	   *args = zdu_runbook_observe(rb, zdu_vars_load(f, ids[i]), &error);
+		Jsonb	   *args = zdu_runbook_observe(rb, zdu_vars_load(f, ids[i]), now, &error);
 
 		if (args == NULL)
 			zdu_event_note(names[i], "observe", NULL, "not possible", "N18", error);

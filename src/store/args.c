@@ -4,6 +4,8 @@
  */
 #include "store/args.h"
 
+#include <math.h>
+
 #include "store/document.h"
 #include "store/vars.h"
 #include "utils/builtins.h"
@@ -47,7 +49,7 @@ push_number(JsonbParseState **state, const char *key, double value)
 	JsonbValue	v = {.type = jbvNumeric};
 
 	/* Whole numbers need not go through text. */
-	v.val.numeric = value == (int32) value ? int64_to_numeric((int64) value) :
+	v.val.numeric = fabs(value) < 9e15 && value == (double) (int64) value ? int64_to_numeric((int64) value) :
 		DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
 	zdu_push_key(state, key);
 	pushJsonbValue(state, WJB_VALUE, &v);
@@ -183,6 +185,8 @@ zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
 	push_number(&state, "every", frame->every);
 	push_number(&state, "timeout", frame->timeout);
 	push_flag(&state, "may_outlive", frame->may_outlive);
+	if (frame->asked != 0)
+		push_number(&state, "asked", (double) frame->asked);
 	if (frame->keep != NULL)
 	{
 		zdu_push_key(&state, "keep");

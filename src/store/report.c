@@ -39,7 +39,8 @@ static ZduQuery report_elements = {
 static ZduQuery match_looks = {
 	.text =
 	"WITH r AS (SELECT x.ord::integer AS ord, coalesce(x.e->'evidence', x.e->'seen') AS seen, x.e->>'node' AS node, "
-	"    CASE WHEN jsonb_typeof(x.e->'watch') = 'number' THEN (x.e->>'watch')::numeric END AS watch "
+	"    CASE WHEN jsonb_typeof(x.e->'watch') = 'number' THEN (x.e->>'watch')::numeric END AS watch, "
+	"    CASE WHEN x.e->>'asked' ~ '^[1-9][0-9]{0,17}$' THEN (x.e->>'asked')::bigint END AS asked "
 	"  FROM jsonb_array_elements($2) WITH ORDINALITY AS x(e, ord) WHERE jsonb_typeof(x.e) = 'object' AND x.e->>'token' IS NULL) "
 	"SELECT r.ord, coalesce(jsonb_typeof(r.seen) IN ('object', 'array'), false), "
 	"  n.node_id, "
@@ -48,7 +49,7 @@ static ZduQuery match_looks = {
 	"  coalesce(r.seen->>'refused' = 'true' OR r.seen->>'offline' = 'true', false), "
 	FOUND("$3") ", " FOUND("$6") ", " FOUND("$7") ", " FOUND("$8") ", "
 	"  g.watch_id, CASE WHEN g.until IS NOT NULL THEN " ALL_HOLD("r.seen", "g.until", "g.vars") " END, "
-	"  r.node IS NOT NULL, r.watch IS NOT NULL "
+	"  r.node IS NOT NULL, r.watch IS NOT NULL, r.asked "
 	"FROM r "
 	"LEFT JOIN zdu.node n ON r.watch IS NULL AND n.cluster_id = $1 AND n.name = r.node "
 	"LEFT JOIN zdu.node_vars v ON v.node_id = n.node_id "
@@ -504,6 +505,7 @@ zdu_reports_match_looks(int64 cluster_id, int64 upgrade_id, Jsonb *reports, cons
 		m->holds = (ZduAnswer) zdu_read_tristate(&r);
 		names_node = zdu_read_bool(&r);
 		names_watch = zdu_read_bool(&r);
+		m->asked = zdu_read_int8(&r);
 
 		if (m->version != NULL && !zdu_version_parse(m->version, strlen(m->version), &version, &error))
 			m->version = NULL;

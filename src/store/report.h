@@ -32,6 +32,7 @@ typedef struct ZduMatch
 	bool		offline;
 	const char *version;		/* NULL: cannot tell */
 	const char *node_state;		/* as it says itself; NULL: does not */
+	TimestampTz asked;			/* when the worker was asked to look; 0: it does not say */
 	int			tasks;			/* -1: does not say */
 	int			users;
 	int64		watch_id;		/* 0: not a watch's look */

@@ -395,10 +395,10 @@ zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phas
 }
 
 Jsonb *
-zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error)
+zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, int64 asked, char **error)
 {
 	JsonbContainer *observe = zdu_get_object(&rb->document->root, "observe");
-	ZduFrame	frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward"};
+	ZduFrame	frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward", .asked = asked};
 
 	frame.timeout = zdu_get_duration(observe, "timeout", OBSERVE_TIMEOUT);
 	return zdu_args_make(observe, &frame, error);

@@ -62,7 +62,7 @@ extern List *zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const Zd
 /* The same for the cluster's own steps: before, after or undo. */
 extern List *zdu_runbook_cluster_steps(const ZduRunbook *rb, const ZduFacts *f, ZduPhase phase, char **error);
 
-/* Returns the args of an observation of a node, or NULL and *error. */
-extern Jsonb *zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, char **error);
+/* Returns the args of an observation of a node that is asked for at that time, or NULL and *error. */
+extern Jsonb *zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, int64 asked, char **error);
 
 #endif							/* ZDU_RUNBOOK_H */

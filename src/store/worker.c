@@ -60,6 +60,14 @@ static ZduQuery observations_due = {
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
+/* A time to come is that of a clock which was set back since, and says nothing. */
+static ZduQuery observations_late = {
+	.text =
+	"SELECT n.node_id FROM unnest($1, $2) AS t(node_id, asked) JOIN zdu.node n ON n.node_id = t.node_id "
+	"WHERE n.since > '2000-01-01 00:00:00+00'::timestamptz + make_interval(secs => t.asked / 1e6) AND n.since <= $3",
+	.nargs = 3, .argtypes = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
 bool
 zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due)
 {
@@ -113,10 +121,10 @@ zdu_worker_leave(const ZduFacts *f, const ZduWorker *w)
 }
 
 int64 *
-zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, char ***names)
+zdu_observations_due(const ZduFacts *f, const char *only, double every, TimestampTz now, int *n, char ***names)
 {
 	uint64		rows = zdu_run(&observations_due, (ZduArg[]) {
-		zdu_int8(f->cluster_id), zdu_text(only), zdu_time(zdu_now()), zdu_float8(every)
+		zdu_int8(f->cluster_id), zdu_text(only), zdu_time(now), zdu_float8(every)
 	});
 	ZduReader	r = zdu_reader();
 	int64	   *ids = palloc(sizeof(int64) * (rows + 1));
@@ -128,6 +136,24 @@ zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, 
 		(*names)[*n] = zdu_read_text(&r);
 	}
 	return ids;
+}
+
+int64 *
+zdu_observations_late(const int64 *ids, const int64 *asked, int n, int *nlate)
+{
+	uint64		rows = n == 0 ? 0 : zdu_run(&observations_late, (ZduArg[]) {
+		zdu_int8_array(ids, n), zdu_int8_array(asked, n), zdu_time(zdu_now())
+	});
+	ZduReader	r;
+	int64	   *late = palloc(sizeof(int64) * (rows + 1));
+
+	*nlate = 0;
+	if (rows == 0)
+		return late;
+	r = zdu_reader();
+	while (zdu_next_row(&r))
+		late[(*nlate)++] = zdu_read_int8(&r);
+	return late;
 }
 
 bool

@@ -52,7 +52,14 @@ extern void zdu_worker_store(const ZduFacts *f, const ZduWorker *w);
 /* Forgets a worker that leaves and holds nothing. */
 extern void zdu_worker_leave(const ZduFacts *f, const ZduWorker *w);
 
-/* Returns nodes that are due to be observed now, noting that they are asked for; *n is set. */
-extern int64 *zdu_observations_due(const ZduFacts *f, const char *only, double every, int *n, char ***names);
+/* Returns nodes that are due to be observed, noting that they are asked for now; *n is set. */
+extern int64 *zdu_observations_due(const ZduFacts *f, const char *only, double every, TimestampTz now, int *n, char ***names);
+
+/*
+ * Of n nodes that were looked at because somebody asked at these times: returns
+ * those, *nlate of them, whose state has changed since.  What was seen of them
+ * may be of before that.
+ */
+extern int64 *zdu_observations_late(const int64 *ids, const int64 *asked, int n, int *nlate);
 
 #endif							/* ZDU_STORE_WORKER_H */

@@ -144,7 +144,7 @@ set_report(ZduJob *job, json_t *report)
 static json_t *
 make_report(const ZduJob *job, bool acted)
 {
-	ZduReportSubject subject = {job->token, job->node, json_object_get(job->args, "watch")};
+	ZduReportSubject subject = {job->token, job->node, json_object_get(job->args, "watch"), json_object_get(job->args, "asked")};
 
 	return zdu_report_make(&subject, acted, job->calls, job->ncalls, args_true(job, "list"));
 }

@@ -96,6 +96,8 @@ zdu_report_make(const ZduReportSubject *subject, bool acted, const ZduCall *call
 		json_object_set_new(report, "node", subject->node != NULL ? json_string(subject->node) : json_null());
 		if (subject->watch != NULL)
 			json_object_set(report, "watch", subject->watch);
+		if (subject->asked != NULL)
+			json_object_set(report, "asked", subject->asked);
 		json_object_set_new(report, "seen", evidence);
 		return report;
 	}

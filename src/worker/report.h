@@ -15,6 +15,7 @@ typedef struct ZduReportSubject
 	const char *token;			/* NULL for an observation or a watch */
 	const char *node;			/* may be NULL */
 	json_t	   *watch;			/* a watch's number, or NULL */
+	json_t	   *asked;			/* when an observation was asked for, or NULL */
 } ZduReportSubject;
 
 /*

@@ -1,6 +1,6 @@
 -- Promise: nodes that cannot report are seen through workers, and what is known of a node stands in one line.
 BEGIN;
-SELECT plan(32);
+SELECT plan(36);
 SET client_min_messages = warning;
 
 SELECT zdu_set_runbook('looks', '{"zdu_runbook": 1,
@@ -60,6 +60,24 @@ SELECT pg_temp.work();
 SELECT results_eq('SELECT node FROM answer ORDER BY node', $$VALUES ('app1'), ('app2'), ('app3')$$, 'N18: when it is due the looks come again');
 SELECT is((SELECT count(*) FROM zdu_work('agent', '1', 'shop', node => 'app2')), 0::bigint,
           'N18: a second worker need not look as well');
+
+-- A worker stands still with what it saw, and the node changes meanwhile.
+CREATE FUNCTION pg_temp.late(asked timestamptz, seen text) RETURNS text LANGUAGE sql
+AS $$
+	SELECT pg_temp.work(json_build_array(json_build_object('node', 'app3', 'seen', seen::json,
+		'asked', (extract(epoch FROM asked - '2000-01-01 00:00:00+00') * 1000000)::bigint))::text);
+	SELECT pg_temp.line('app3');
+$$;
+SELECT ok((SELECT bool_and((args->>'asked')::bigint = (extract(epoch FROM h.asked - '2000-01-01 00:00:00+00') * 1000000)::bigint) FROM answer a
+	JOIN zdu.node n ON n.name = a.node JOIN zdu.node_heard h USING (node_id)), 'N18: a worker is told when it was asked to look');
+SELECT is(pg_temp.late(since - interval '1 us', '{"refused": true}'), 'ACTIVE 1.0', 'N18: what was seen of a node before it came into its state says nothing')
+FROM zdu.node WHERE name = 'app3';
+SELECT is(pg_temp.late(since, '{"refused": true}'), 'OFFLINE 1.0', 'N18: what was seen since then does')
+FROM zdu.node WHERE name = 'app3';
+SET zdu.clock_offset = '0s';
+SELECT is(pg_temp.late(since - interval '1 us', '{"version": "1.0", "up": true}'), 'ACTIVE 1.0', 'N18: and after the clock was set back too')
+FROM zdu.node WHERE name = 'app3';
+SET zdu.clock_offset = '100s';
 
 -- N5: the step that a node is in
 SELECT is(pg_temp.line('app1'), 'ACTIVE 1.0', 'N5: a node that nobody works on is in no step');
