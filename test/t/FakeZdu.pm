@@ -113,12 +113,20 @@ sub binary
 sub start
 {
 	my ($self, @options) = @_;
+
+	return $self->start_as('zdu_worker', @options);
+}
+
+# Starts one whose session goes by that application_name.
+sub start_as
+{
+	my ($self, $application, @options) = @_;
 	my $worker = {};
 
 	# Files, not pipes: nobody reads while a test waits.
 	$worker->{$_} = File::Temp->new for 'out', 'log';
 	$worker->{run} = IPC::Run::start(
-		[ binary(), $self->{pg}->connstr('postgres'), '--runbooks', $self->{runbooks}, @options ],
+		[ binary(), $self->{pg}->connstr('postgres') . " application_name=$application", '--runbooks', $self->{runbooks}, @options ],
 		'<', '/dev/null', '>', $worker->{out}->filename, '2>', $worker->{log}->filename);
 	$worker->{pid} = $worker->{run}->{KIDS}[0]{PID};
 	push @{ $self->{workers} }, $worker;
