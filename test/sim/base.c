@@ -17,17 +17,20 @@ static PGconn *connection;
 static PGconn *other;
 static PGconn *looker;
 
+/* What was written into the timeline before is known. */
+static long last_log;
+
 static const char *const preparations =
 "SET client_min_messages = error;"
-"SET enable_seqscan = on;"
+"SET plan_cache_mode = force_generic_plan;"
 "PREPARE work(text, text, text, json, int, boolean) AS "
 "SELECT w.token, w.node, w.phase, w.attempt, w.verb, w.args->'targets'->0->'args'->>0, w.args->'env'->>'ZDU_VERSION', "
 "  w.args->>'watch', w.deadline, w.lease, w.sqlstate, w.message, w.args->>'every' "
 "FROM zdu_work($1, $2, $3, $4, $5, programs => '{svc}', leaving => $6) w;"
-"PREPARE events(xid) AS "
-"SELECT e.what, e.node, e.old, e.new, e.rule, e.reason, extract(epoch FROM l.at) FROM zdu.event_log l "
+"PREPARE events(xid, bigint) AS "
+"SELECT e.what, e.node, e.old, e.new, e.rule, e.reason, extract(epoch FROM l.at), l.log_id FROM zdu.event_log l "
 "CROSS JOIN LATERAL unnest(l.node, l.what, l.old, l.new, l.rule, l.reason) WITH ORDINALITY AS e(node, what, old, new, rule, reason, ord) "
-"WHERE l.xmin = $1 ORDER BY l.log_id, e.ord;"
+"WHERE l.xmin = $1 AND l.cluster = 'shop' AND l.log_id > $2 ORDER BY l.log_id, e.ord;"
 "PREPARE nodes(xid) AS "
 "SELECT n.name, n.state, n.version::text, n.in_rotation, n.attached, n.taken, n.confirmed, n.heading FROM zdu.node n WHERE n.xmin = $1 ORDER BY n.node_id;"
 "PREPARE steps(xid) AS "
@@ -104,6 +107,7 @@ base_reconnect(void)
 	PQfinish(other);
 	connection = connect_anew();
 	other = connect_anew();
+	last_log = 0;
 }
 
 static void
@@ -199,7 +203,7 @@ read_changes(PGconn *c, Outcome *o)
 
 	if (!o->done || o->xid == NULL)
 		return;
-	whole = text("EXECUTE events('%1$s');EXECUTE nodes('%1$s');EXECUTE steps('%1$s');EXECUTE cluster", o->xid);
+	whole = text("EXECUTE events('%1$s', %2$ld);EXECUTE nodes('%1$s');EXECUTE steps('%1$s');EXECUTE cluster", o->xid, last_log);
 	if (!PQsendQuery(c, whole))
 		die_of(c, whole);
 	while ((r = PQgetResult(c)) != NULL)
@@ -208,6 +212,8 @@ read_changes(PGconn *c, Outcome *o)
 			die_of(c, whole);
 		*places[n++] = r;
 	}
+	if (PQntuples(o->events) > 0)
+		last_log = atol(field(o->events, PQntuples(o->events) - 1, 7));
 	free(whole);
 }
 

@@ -16,9 +16,6 @@
 #include "worker.h"
 #include "world.h"
 
-/* When a roll begins, in seconds since 1970: the first of January 2030. */
-#define GAME_EPOCH 1893456000.0
-
 #define NEVER 1e18
 
 /* What may still act though its worker is gone. */

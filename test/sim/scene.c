@@ -35,29 +35,31 @@ must(char *statement)
 	free(statement);
 }
 
+/* No roll is to depend on when a server finds time to tidy up. */
+void
+scene_init(void)
+{
+	PGresult   *r = base_must("SELECT string_agg(format('ALTER TABLE %s SET (autovacuum_enabled = off)', c.oid::regclass), ';') FROM pg_class c "
+							  "WHERE c.relnamespace = 'zdu'::regnamespace AND c.relkind = 'r'");
+
+	PQclear(base_must(field(r, 0, 0)));
+	PQclear(r);
+}
+
 /*
- * Every row that no roll began with.  Not by TRUNCATE, after which all plans
- * would be made anew; what is dead is swept now and then.
+ * Every row that no roll began with: tables are what they were before the
+ * first one, also in the order of their rows.
  */
 static void
 remove_last_scene(void)
 {
-	static char *statement = NULL;
-	static int	rolls = 0;
+	PGresult   *r = base_must("SELECT string_agg(format('TRUNCATE %s CASCADE;', c.oid::regclass), '') FROM pg_class c "
+							  "WHERE c.relnamespace = 'zdu'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('policy', 'runbook', 'privilege') "
+							  "AND pg_relation_size(c.oid) > 0");
 
-	if (statement == NULL)
-	{
-		PGresult   *r = base_must("SELECT string_agg(format('DELETE FROM %s %s', c.oid::regclass, "
-								  "  CASE WHEN c.relname IN ('policy', 'runbook') THEN 'WHERE NOT shipped' END), ';') "
-								  "FROM pg_class c WHERE c.relnamespace = 'zdu'::regnamespace AND c.relkind = 'r' AND c.relname <> 'privilege'");
-
-		statement = text("SET zdu.clock = 0; SET session_replication_role = replica; %s; RESET session_replication_role;"
-						 "ALTER SEQUENCE zdu.id_seq RESTART; ALTER SEQUENCE zdu.token_seq RESTART", field(r, 0, 0));
-		PQclear(r);
-	}
-	PQclear(base_must(statement));
-	if (rolls++ % 25 == 0)
-		PQclear(base_must("VACUUM"));
+	must(text("SET session_replication_role = replica; %s DELETE FROM zdu.policy WHERE NOT shipped; DELETE FROM zdu.runbook WHERE NOT shipped; "
+			  "ALTER SEQUENCE zdu.id_seq RESTART; ALTER SEQUENCE zdu.token_seq RESTART", field(r, 0, 0) != NULL ? field(r, 0, 0) : ""));
+	PQclear(r);
 }
 
 static void
@@ -246,9 +248,10 @@ scene_make(Scene *s, World *w, uint64_t seed, int most_nodes)
 	w->refuses = dice_percent(&d, 60);
 	w->gate_ok = w->gate_known = true;
 
+	remove_last_scene();
 	/* What a session remembers is of the last one. */
 	base_reconnect();
-	remove_last_scene();
+	must(text("SET zdu.clock = %.0f", GAME_EPOCH));
 	make_policy(s, &d);
 	make_runbook(s, &d);
 	make_nodes(s, w, &d, zone, role);

@@ -11,6 +11,10 @@
 #include "world.h"
 
 #define CLUSTER "shop"
+
+/* When a roll begins, in seconds since 1970: the first of January 2030. */
+#define GAME_EPOCH 1893456000.0
+
 #define MAX_BUDGETS 8
 #define MAX_RESOURCES 12
 #define MAX_COPIES 5
@@ -53,6 +57,9 @@ typedef struct Scene
 
 /* How many of total a limit allows, by the rule's own words (D10). */
 extern int	scene_limit(const char *limit, int total);
+
+/* To be called once. */
+extern void scene_init(void);
 
 /* Makes the scene, in the database too, after everything of the last one was removed. */
 extern void scene_make(Scene *s, World *w, uint64_t seed, int most_nodes);

@@ -159,6 +159,7 @@ main(int argc, char **argv)
 	}
 	base_connect();
 	check_init();
+	scene_init();
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	for (int i = 0; i < rolls && (most_bad == 0 || failed < most_bad); i++)
 	{
