@@ -110,6 +110,9 @@ is_present(const NodeRow *n)
 static NodeRow taken_as[MAX_NODES];
 static bool was_taken[MAX_NODES];
 
+/* How the upgrade stood before the transaction. */
+static char run_before[16];
+
 /* Whether taking it has a price: it serves, or is merely unheard and may serve. */
 static bool
 has_price(const NodeRow *before, const NodeRow *now)
@@ -161,6 +164,16 @@ check_rates(Game *g, int taken)
 			game_fail(g, "D11: %s was taken, and %d were begun within %g s where %d may be, budget %s", g->world.node[taken].name, begun,
 					  budget->per_interval, budget->begun, budget->name);
 	}
+}
+
+/* L22: a person's pause, and what holds an upgrade, keep nodes from being taken but those that somebody brings back. */
+static void
+check_going(Game *g, int taken)
+{
+	bool		stands = strcmp(run_before, "paused") == 0 || strcmp(run_before, "held") == 0;
+
+	if (stands && strcmp(run_before, g->check.run) == 0 && !g->check.node[taken].back)
+		game_fail(g, "L22: %s was taken while the upgrade is %s", g->world.node[taken].name, run_before);
 }
 
 /* D14: somebody stays. */
@@ -229,11 +242,13 @@ check_nodes(Game *g, const PGresult *r)
 		node->attached = field(r, row, 4)[0] == 't';
 		node->taken = field(r, row, 5)[0] == 't';
 		node->confirmed = field(r, row, 6)[0] == 't';
+		node->back = field(r, row, 7) != NULL && strcmp(field(r, row, 7), "back") == 0;
 	}
 	for (int i = 0; i < g->world.n; i++)
 	{
 		if (!was_taken[i])
 			continue;
+		check_going(g, i);
 		check_rates(g, i);
 		if (has_price(&taken_as[i], &c->node[i]))
 			check_budgets(g, i);
@@ -257,6 +272,8 @@ check_token(Game *g, const StepRow *was, const StepRow *now)
 		game_fail(g, "W5: token %ld.%ld of %s %s is not higher than %ld.%ld", now->token.epoch, now->token.number, now->node, now->phase,
 				  c->highest.epoch, c->highest.number);
 	c->highest = now->token;
+	if (g->copied)
+		game_fail(g, "W5: %s %s is granted by a copy of the database that nobody adopted", now->node, now->phase);
 	if (was != NULL && strcmp(was->state, "unknown") == 0 && strcmp(now->stage, "look") != 0)
 		game_fail(g, "W4: %s %s is granted again and begins with %s", now->node, now->phase, now->stage);
 }
@@ -387,6 +404,7 @@ check_cluster(Game *g, const PGresult *r)
 
 	if (PQntuples(r) != 1)
 		return;
+	snprintf(run_before, sizeof(run_before), "%s", c->run);
 	snprintf(c->state, sizeof(c->state), "%s", field(r, 0, 0));
 	snprintf(c->run, sizeof(c->run), "%s", field(r, 0, 1) != NULL ? field(r, 0, 1) : "");
 	snprintf(c->held, sizeof(c->held), "%s: %s", field(r, 0, 2) != NULL ? field(r, 0, 2) : "", field(r, 0, 3) != NULL ? field(r, 0, 3) : "");
@@ -426,6 +444,16 @@ has_company(const Game *g, const Action *a)
 	return false;
 }
 
+/* D1: who is stopped has been sent away, and has nothing to do any more. */
+static void
+check_drained(Game *g, const Node *n)
+{
+	if (!n->running || n->tainted || g->scene.forced || !g->scene.phase[DEED_ISOLATE] || !g->scene.phase[DEED_DRAIN])
+		return;
+	if (n->in || g->now < n->drained_at)
+		game_fail(g, "D1: %s is stopped %s", n->name, n->in ? "in rotation" : "with open requests");
+}
+
 void
 check_begin(Game *g, const Action *a, bool has_looked)
 {
@@ -437,6 +465,8 @@ check_begin(Game *g, const Action *a, bool has_looked)
 		game_fail(g, "W4: %s of %s begins without a look, token %ld.%ld", deed_names[a->deed], name, a->token.epoch, a->token.number);
 	if (a->deed == DEED_STOP && a->is_current && g->check.node[a->node].attached && !g->scene.forced)
 		check_copies(g, a->node, true);
+	if (a->deed == DEED_STOP && a->is_current)
+		check_drained(g, &g->world.node[a->node]);
 	if (a->is_current && has_company(g, a))
 		game_fail(g, "W4: %s of %s begins while another action may still run", deed_names[a->deed], name);
 }

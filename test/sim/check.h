@@ -24,6 +24,7 @@ typedef struct NodeRow
 	bool		attached;
 	bool		taken;
 	bool		confirmed;
+	bool		back;			/* it goes to the original version */
 	double		begun_at;
 } NodeRow;
 

@@ -252,6 +252,7 @@ begin_fault(Game *g, Fault *f)
 			return false;
 		case FAULT_PROMOTE:
 			PQclear(base_must("UPDATE zdu.instance SET mark = 'elsewhere'"));
+			g->copied = true;
 			return true;
 		case FAULT_GATE:
 			g->world.gate_ok = false;

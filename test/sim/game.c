@@ -57,6 +57,8 @@ end_step(Game *g, const char *statement, const Outcome *o, bool committed)
 		game_fail(g, "L22: %s fails inside: %s %s", statement, o->sqlstate, o->message);
 	if (committed)
 		check_outcome(g, o);
+	if (o->done && strncmp(statement, "SELECT zdu_adopt", 16) == 0)
+		g->copied = false;
 	if (g->steps >= MOST_STEPS || (g->last_step > 0 && g->steps >= g->last_step))
 		g->over = true;
 }

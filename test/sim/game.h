@@ -41,6 +41,7 @@ typedef struct Game
 	bool		began;			/* zdu_begin was accepted */
 	char		asking[32];		/* whose transaction it is: "w1 w1-2", "person" */
 	bool		mended;
+	bool		copied;			/* the database is another's, and nobody has adopted it */
 	long		steps;			/* transactions so far */
 	long		overlaps;		/* pairs of them that overlapped */
 	long		waits;			/* where one waited for the other */
