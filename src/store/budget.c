@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "store/count.h"
+#include "store/facts.h"
 #include "zdu.h"
 
 /* What a selector says of a node; a key that it has not says nothing. */
@@ -97,6 +98,19 @@ zdu_budgets_load(ZduFacts *f, int n)
 	}
 }
 
+/*
+ * The seconds listened by now: what the next sweep will add counts already, or
+ * an interval would begin when somebody asked last.  With a node in flight it
+ * adds two seconds at most.
+ */
+static double
+listened_by_now(const ZduFacts *f)
+{
+	double		since = (double) (zdu_now() - f->swept_at) / USECS_PER_SEC;
+
+	return f->listened + Max(Min(since, 2 * Min(zdu_sweep_interval(f), 1.0)), 0);
+}
+
 void
 zdu_budgets_begun(const ZduFacts *f, const ZduNode *nodes, int n)
 {
@@ -111,7 +125,7 @@ zdu_budgets_begun(const ZduFacts *f, const ZduNode *nodes, int n)
 			ids[k++] = nodes[i].id;
 	if (k > 0)
 		zdu_run(&store_begun, (ZduArg[]) {
-			zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_float8(f->listened), zdu_time(zdu_now())
+			zdu_int8(f->cluster_id), zdu_int8_array(ids, k), zdu_float8(listened_by_now(f)), zdu_time(zdu_now())
 		});
 }
 

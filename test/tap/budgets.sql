@@ -1,6 +1,6 @@
 -- Promise: a node pays every budget that means it, all at once or none; no budget is overdrawn, and a full one keeps nobody else waiting.
 BEGIN;
-SELECT plan(54);
+SELECT plan(55);
 \ir sim.psql
 
 -- A cluster of six: app1 to app3 in zone a, the others in b; odd ones in rack 1; app1 and app4 are processing.
@@ -95,6 +95,21 @@ SELECT is(pg_temp.taken('rate'), 'none', 'D12: the rate is debited for one that 
 SELECT sim.ask('rate'), sim.tick(14) FROM generate_series(1, 50);
 SELECT isnt(pg_temp.taken('rate') || ', ' || (SELECT done FROM zdu.status WHERE cluster = 'rate'), 'none, 2/6', 'D11: when it is over the next two are begun');
 SELECT cmp_ok((SELECT count(*) FROM zdu.budget_begun g JOIN zdu.budget b USING (budget_id) WHERE b.name = 'slow'), '<=', 2::bigint, 'D11: what counts no more is forgotten');
+
+-- How many seconds after the first node the second is begun.
+CREATE FUNCTION pg_temp.tempo() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	seconds int := 0;
+BEGIN
+	WHILE (SELECT count(*) FROM zdu.event WHERE cluster = 'tempo' AND what = 'taken') < 2 AND seconds < 60 LOOP
+		PERFORM sim.tick(1), sim.ask('tempo', slots => 100);
+		seconds := seconds + 1;
+	END LOOP;
+	RETURN seconds;
+END $$;
+SELECT pg_temp.six('tempo', '{"max_unavailable": "3"}'), zdu_set_budget('tempo', 'slow', max_begun => 1, per_interval => '10 s'),
+	sim.ask('tempo'), sim.tick(6), zdu_begin('tempo', '1.1.0'), sim.ask('tempo', slots => 100);
+SELECT cmp_ok(pg_temp.tempo(), '>=', 10, 'D11: an interval begins when a node is begun, not when somebody asked last');
 
 -- Failures
 
