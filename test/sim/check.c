@@ -524,6 +524,8 @@ check_end(Game *g)
 
 		if (!row->there)
 			continue;
+		if (!n->running && n->refused && n->runs_new != to_new)
+			continue;
 		if (!n->running)
 			game_fail(g, "L5: %s is left stopped", n->name);
 		else if (!n->in && row->attached && g->scene.phase[DEED_ISOLATE])

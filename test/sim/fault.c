@@ -140,34 +140,21 @@ names_rule(const char *detail)
 	return letters > 0 && detail[1 + letters] == ':';
 }
 
+bool
+says_why(const Outcome *o)
+{
+	return names_rule(o->detail) && o->hint != NULL && o->hint[0] != '\0';
+}
+
 void
 person_calls(Game *g, const char *statement)
 {
-	Worker	   *w = worker_company(g, NULL);
-	Outcome		o[2] = {0};
-	Outcome    *mine = &o[0];
+	Outcome		o = worker_meet(g, "person", statement);
 
-	if (w == NULL)
-		o[0] = game_run(g, "person", statement, FATE_COMMIT);
-	else
-	{
-		char	   *question = worker_question(g, w);
-
-		if (worker_fate(w) == FATE_COMMIT && dice_percent(&g->overlap_dice, 50))
-			game_run_both(g, "person", statement, FATE_COMMIT, w->name, question, o);
-		else
-		{
-			game_run_both(g, w->name, question, worker_fate(w), "person", statement, o);
-			mine = &o[1];
-		}
-		worker_hear(g, w, mine == &o[0] ? &o[1] : &o[0]);
-		free(question);
-	}
-	if (!mine->done && !(names_rule(mine->detail) && mine->hint != NULL && mine->hint[0] != '\0'))
-		game_fail(g, "L22: %s is refused without a rule and what helps: %s %s; %s; %s", statement, mine->sqlstate, mine->message,
-				  mine->detail != NULL ? mine->detail : "", mine->hint != NULL ? mine->hint : "");
-	base_free(&o[0]);
-	base_free(&o[1]);
+	if (!o.done && !says_why(&o))
+		game_fail(g, "L22: %s is refused without a rule and what helps: %s %s; %s; %s", statement, o.sqlstate, o.message,
+				  o.detail != NULL ? o.detail : "", o.hint != NULL ? o.hint : "");
+	base_free(&o);
 }
 
 /* Its token is remembered, and what it says now it says once more much later. */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base.h"
 #include "world.h"
 
 #define MAX_FAULTS 24
@@ -64,6 +65,9 @@ extern void faults_mend(struct Game *g);
 
 /* Returns a fault in words, to be freed. */
 extern char *fault_text(const Fault *f);
+
+/* True if a refusal names its rule, and what helps. */
+extern bool says_why(const Outcome *o);
 
 /* Calls a function as a person does; a refusal has to say why, and what helps. */
 extern void person_calls(struct Game *g, const char *statement);

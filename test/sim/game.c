@@ -13,6 +13,9 @@
 #define MOST_LOOKS 400
 #define MOST_STEPS 200000
 
+/* zdu has seen the nodes by then, and the upgrade begins. */
+#define FIRST_FAULT 3.0
+
 void
 game_fail(Game *g, const char *format,...)
 {
@@ -179,54 +182,70 @@ look_after(Game *g)
 		game_fail(g, "L22: the upgrade is held (%s), and zdu_why says nothing that helps", c->held);
 }
 
-/* One thing that is due next. */
-static void
-go_on(Game *g)
+typedef enum Actor
 {
-	double		due = faults_due(&g->faults);
-	int			who = -1;
-	double		d;
+	ACTOR_FAULT,
+	ACTOR_STRAY,
+	ACTOR_AGENT,
+	ACTOR_PERSON,
+	ACTOR_WORKER				/* the first one */
+} Actor;
+
+/* Returns when something is next to do, and whose turn it is then. */
+static double
+next_due(const Game *g, int *actor)
+{
+	double		due[ACTOR_WORKER + MAX_WORKERS] = {
+		faults_due(&g->faults), strays_due(g), agents_due(g), g->mended ? g->next_look : g->mended_at
+	};
 
 	for (int i = 0; i < g->scene.workers; i++)
-		if ((d = worker_due(g, &g->worker[i])) < due)
-		{
-			due = d;
-			who = i;
-		}
-	d = strays_due(g);
-	if (d < due)
-	{
-		due = d;
-		who = MAX_WORKERS;
-	}
-	d = g->mended ? g->next_look : g->mended_at;
-	if (d < due)
-	{
-		due = d;
-		who = MAX_WORKERS + 1;
-	}
+		due[ACTOR_WORKER + i] = worker_due(g, &g->worker[i]);
+	*actor = 0;
+	for (int i = 1; i < ACTOR_WORKER + g->scene.workers; i++)
+		if (due[i] < due[*actor])
+			*actor = i;
+	return due[*actor];
+}
+
+static void
+go_on(Game *g, double due, int actor)
+{
 	g->now = due > g->now ? due : g->now;
 	g->world.now = g->now;
-	if (who == -1)
-		faults_go(g);
-	else if (who < MAX_WORKERS)
-		worker_go(g, &g->worker[who]);
-	else if (who == MAX_WORKERS)
-		strays_go(g);
-	else if (!g->mended)
-		faults_mend(g);
-	else
-		look_after(g);
+	switch (actor)
+	{
+		case ACTOR_FAULT:
+			faults_go(g);
+			break;
+		case ACTOR_STRAY:
+			strays_go(g);
+			break;
+		case ACTOR_AGENT:
+			agents_go(g);
+			break;
+		case ACTOR_PERSON:
+			if (g->mended)
+				look_after(g);
+			else
+				faults_mend(g);
+			break;
+		default:
+			worker_go(g, &g->worker[actor - ACTOR_WORKER]);
+	}
 }
 
 void
 game_play(Game *g)
 {
 	double		last = 0;
+	double		due;
+	int			actor;
 	Outcome		o;
 
 	g->operator_dice = dice_make(g->seed, 3);
 	g->overlap_dice = dice_make(g->seed, 4);
+	g->agent_dice = dice_make(g->seed, 5);
 	g->hash = 0;
 	/* zdu sees the nodes for the first time. */
 	o = game_run(g, "person", "SELECT 1 FROM zdu.cluster", FATE_COMMIT);
@@ -242,27 +261,16 @@ game_play(Game *g)
 		snprintf(g->worker[i].name, sizeof(g->worker[i].name), "w%d", i + 1);
 		worker_start(g, &g->worker[i]);
 	}
+	agents_init(g);
 	for (int i = 0; i < g->faults.n; i++)
 		if (!g->faults.fault[i].left_out)
 		{
-			g->faults.fault[i].at += 3;
+			g->faults.fault[i].at += FIRST_FAULT;
 			last = g->faults.fault[i].at > last ? g->faults.fault[i].at : last;
 		}
 	g->mended_at = NEVER;
-	while (!g->over && g->now < 3)
-	{
-		double		due = NEVER;
-		int			who = 0;
-
-		for (int i = 0; i < g->scene.workers; i++)
-			if (worker_due(g, &g->worker[i]) < due)
-			{
-				due = worker_due(g, &g->worker[i]);
-				who = i;
-			}
-		g->now = due;
-		worker_go(g, &g->worker[who]);
-	}
+	while ((due = next_due(g, &actor)) < FIRST_FAULT && !g->over)
+		go_on(g, due, actor);
 	person_calls(g, g->scene.canary ? "SELECT zdu_begin('" CLUSTER "', '1.1.0', canary => 1)" : "SELECT zdu_begin('" CLUSTER "', '1.1.0')");
 	g->mended_at = last + 20;
 	g->began = g->check.run[0] != '\0';
@@ -270,7 +278,8 @@ game_play(Game *g)
 		return;
 	while (!g->over)
 	{
-		go_on(g);
+		due = next_due(g, &actor);
+		go_on(g, due, actor);
 		if (g->agreement > 0 && g->steps >= g->next_agreement && g->check.run[0] != '\0')
 		{
 			int			who;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent.h"
 #include "base.h"
 #include "check.h"
 #include "dice.h"
@@ -27,12 +28,14 @@ typedef struct Game
 	Scene		scene;
 	World		world;
 	Worker		worker[MAX_WORKERS];
+	Agent		agent[MAX_NODES];
 	Action		stray[MAX_STRAYS];
 	int			nstrays;
 	Faults		faults;
 	Check		check;
 	Dice		operator_dice;
 	Dice		overlap_dice;
+	Dice		agent_dice;
 	double		now;
 	double		mended_at;		/* from then on nothing goes wrong any more, and somebody looks after it */
 	double		next_look;		/* of that person */

@@ -241,6 +241,7 @@ scene_make(Scene *s, World *w, uint64_t seed, int most_nodes)
 	s->slots = s->nodes > 20 ? 10 : dice_between(&d, 1, 5);
 	s->poll = dice_spread(&d, 1, 5);
 	s->overlap = dice_percent(&d, 50) ? 25 : 0;
+	s->speaking = dice_percent(&d, 30) ? dice_percent(&d, 50) ? 100 : 50 : 0;
 	s->quick = 0.05;
 	s->slow = dice_spread(&d, 0.5, 20);
 	s->canary = dice_percent(&d, 15);

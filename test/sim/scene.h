@@ -40,6 +40,7 @@ typedef struct Scene
 	int			nodes;
 	int			workers;
 	int			slots;
+	int			speaking;		/* of a hundred nodes so many report themselves */
 	int			overlap;		/* of a hundred exchanges so many meet another */
 	double		poll;			/* seconds between asks of a worker that waits */
 	double		quick;			/* durations of actions: from */

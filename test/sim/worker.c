@@ -296,8 +296,9 @@ take_answer(Game *g, Worker *w, const PGresult *r)
 			drop_job(w, i);
 }
 
-char *
-worker_question(const Game *g, Worker *w)
+/* What it asks now, to be freed. */
+static char *
+question(const Game *g, Worker *w)
 {
 	char	   *reports = collect(w);
 	int			room = g->scene.slots - w->njobs;
@@ -308,14 +309,14 @@ worker_question(const Game *g, Worker *w)
 	return statement;
 }
 
-Fate
-worker_fate(const Worker *w)
+static Fate
+fate_of(const Worker *w)
 {
 	return w->loses_call ? FATE_ROLLBACK : FATE_COMMIT;
 }
 
-void
-worker_hear(Game *g, Worker *w, const Outcome *o)
+static void
+hear(Game *g, Worker *w, const Outcome *o)
 {
 	bool		lost = w->loses_reply || w->loses_call;
 
@@ -340,8 +341,9 @@ worker_hear(Game *g, Worker *w, const Outcome *o)
 	take_answer(g, w, o->rows);
 }
 
-Worker *
-worker_company(Game *g, const Worker *but)
+/* Who asks at the same moment, if anybody does (by chance): one that can, and another than that. */
+static Worker *
+company(Game *g, const Worker *but)
 {
 	Worker	   *w = &g->worker[dice_below(&g->overlap_dice, g->scene.workers)];
 
@@ -352,24 +354,46 @@ worker_company(Game *g, const Worker *but)
 static void
 ask(Game *g, Worker *w)
 {
-	Worker	   *other = worker_company(g, w);
-	char	   *statement = worker_question(g, w);
+	Worker	   *other = company(g, w);
+	char	   *statement = question(g, w);
 	Outcome		o[2] = {0};
 
-	if (other != NULL && worker_fate(other) == FATE_COMMIT)
+	if (other != NULL && fate_of(other) == FATE_COMMIT)
 	{
-		char	   *another = worker_question(g, other);
+		char	   *another = question(g, other);
 
-		game_run_both(g, w->name, statement, worker_fate(w), other->name, another, o);
-		worker_hear(g, other, &o[1]);
+		game_run_both(g, w->name, statement, fate_of(w), other->name, another, o);
+		hear(g, other, &o[1]);
 		free(another);
 	}
 	else
-		o[0] = game_run(g, w->name, statement, worker_fate(w));
-	worker_hear(g, w, &o[0]);
+		o[0] = game_run(g, w->name, statement, fate_of(w));
+	hear(g, w, &o[0]);
 	base_free(&o[0]);
 	base_free(&o[1]);
 	free(statement);
+}
+
+Outcome
+worker_meet(Game *g, const char *who, const char *statement)
+{
+	Worker	   *w = company(g, NULL);
+	Outcome		o[2] = {0};
+	bool		second = false;
+	char	   *asked;
+
+	if (w == NULL)
+		return game_run(g, who, statement, FATE_COMMIT);
+	asked = question(g, w);
+	second = fate_of(w) != FATE_COMMIT || dice_percent(&g->overlap_dice, 50);
+	if (second)
+		game_run_both(g, w->name, asked, fate_of(w), who, statement, o);
+	else
+		game_run_both(g, who, statement, FATE_COMMIT, w->name, asked, o);
+	hear(g, w, &o[!second]);
+	base_free(&o[!second]);
+	free(asked);
+	return o[second];
 }
 
 /* The lease is over: what must not go on without it is ended, nothing is begun. */

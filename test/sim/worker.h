@@ -95,13 +95,8 @@ extern double worker_due(const struct Game *g, const Worker *w);
 /* Does what is due. */
 extern void worker_go(struct Game *g, Worker *w);
 
-/* An exchange in its parts: what it asks now (to be freed), whether that is lost, and what it is answered. */
-extern char *worker_question(const struct Game *g, Worker *w);
-extern Fate worker_fate(const Worker *w);
-extern void worker_hear(struct Game *g, Worker *w, const Outcome *o);
-
-/* Who asks at the same moment, if anybody does (by chance): one that can, and another than that. */
-extern Worker *worker_company(struct Game *g, const Worker *but);
+/* Carries out a statement of somebody else; by chance a worker asks at the same moment, before or after it. */
+extern Outcome worker_meet(struct Game *g, const char *who, const char *statement);
 
 /* Actions without a worker: when the next one ends, and its end. */
 extern double strays_due(const struct Game *g);

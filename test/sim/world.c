@@ -56,6 +56,23 @@ conduct_now(Node *n, Deed deed)
 	return c;
 }
 
+/* What serves no more since zdu did something is counted as taken out by it. */
+static void
+note_service(Node *n, const Node *before)
+{
+	n->taken_out = !world_serves(n) && (n->taken_out || world_serves(before));
+}
+
+void
+world_end(World *w, int node)
+{
+	Node	   *n = &w->node[node];
+	Node		before = *n;
+
+	n->running = false;
+	note_service(n, &before);
+}
+
 static bool
 change(World *w, Node *n, Deed deed, bool to_new)
 {
@@ -96,7 +113,7 @@ change(World *w, Node *n, Deed deed, bool to_new)
 		case DEEDS:
 			break;
 	}
-	n->taken_out = !world_serves(n) && (n->taken_out || world_serves(&before));
+	note_service(n, &before);
 	return memcmp(&before, n, sizeof(before)) != 0 || was_prepared != w->prepared;
 }
 

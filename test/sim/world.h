@@ -55,6 +55,7 @@ typedef struct Node
 	bool		dead;			/* died by itself */
 	bool		vanished;		/* nobody reaches it */
 	bool		sick;			/* answers, but is not well */
+	bool		refused;		/* zdu_join refused its program, and it ended */
 	bool		tainted;		/* something has happened to it that zdu may not have known: not reckoned with */
 	Conduct		conduct[DEEDS];
 	int			times[DEEDS];	/* how often yet */
@@ -97,6 +98,9 @@ typedef struct Effect
 
 /* The action has its effect now. */
 extern Effect world_do(World *w, int node, Deed deed, bool to_new, Token token);
+
+/* Its program ends by itself, as it was told. */
+extern void world_end(World *w, int node);
 
 /* Returns what a look at a node (NO_NODE: the cluster) sees, as a JSON object, to be freed. */
 extern char *world_look(World *w, int node);
