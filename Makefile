@@ -9,13 +9,14 @@
 #   make e2e          rolls real products, see test/e2e/run
 #   make mutate       breaks rules and sees that their tests notice, see test/mutate/run
 #   make sim          plays many rolls with faults, see test/sim/run; SEED=N ROLLS=N
+#   make sim-faults   plants faults in zdu, and sees that the simulation finds them, see test/sim/faults/run
 #   make bench-quick  what zdu costs beside something plain, see test/bench/run
 
 # The scripts do their own set-up, also where PostgreSQL is not there yet.  So PGXS, which
 # has a check of its own, is read for other goals only.
-ifneq (,$(filter demo check check-rules check-style bench-quick e2e mutate sim,$(MAKECMDGOALS)))
+ifneq (,$(filter demo check check-rules check-style bench-quick e2e mutate sim sim-faults,$(MAKECMDGOALS)))
 
-.PHONY: demo check check-rules check-style bench-quick e2e mutate sim
+.PHONY: demo check check-rules check-style bench-quick e2e mutate sim sim-faults
 demo:
 	@demo/run
 check:
@@ -32,6 +33,8 @@ mutate:
 	@test/mutate/run
 sim:
 	@SEED=$(SEED) ROLLS=$(ROLLS) test/sim/run
+sim-faults:
+	@SEED=$(SEED) ROLLS=$(ROLLS) test/sim/faults/run
 
 else
 

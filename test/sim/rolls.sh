@@ -17,7 +17,6 @@ trap 'exit 143' TERM HUP
 seed=${SEED:-1}
 rolls=${ROLLS:-200}
 nodes=${NODES:-10}
-PG_CONFIG=${PG_CONFIG:-pg_config}
 agree=${AGREE:-25}
 run=0
 failed=0
@@ -55,8 +54,7 @@ kept()
 	! grep -q "^  $1:" "$work"/*.played
 }
 
-if ! gcc -std=gnu99 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wdeclaration-after-statement -Wno-unused-parameter \
-	-I"$("$PG_CONFIG" --includedir)" -o "$work/sim" "$here"/*.c -L"$("$PG_CONFIG" --libdir)" -lpq -lm; then
+if ! "$here/compile" "$work/sim"; then
 	echo "Bail out!  the player does not compile"
 	exit 1
 fi
@@ -94,5 +92,9 @@ hashes()
 }
 test "$(hashes once | wc -l)" -eq 3 && test "$(hashes once)" = "$(hashes again)"
 verdict $? "W4: a seed repeats a roll exactly"
+stale=$(cd "$here/../.." && . test/planted.sh && for patch in test/sim/faults/*.patch; do
+	test -z "$(why_stale "$patch" Rule Breaks)" || echo "$patch"
+done)
+test -z "$stale"; verdict $? "W4: every fault of test/sim/faults can be planted still${stale:+, but not $stale}"
 echo "1..$run"
 test "$failed" -eq 0

@@ -2,7 +2,7 @@
  * sim.c
  *	  Plays rolls against zdu, with faults, by a clock of its own.
  *
- *	  sim [-s SEED] [-n ROLLS] [-m NODES] [-k FAULTS] [-e STEPS] [-a STEPS] [-b BAD] [-v] [-q]
+ *	  sim [-s SEED] [-n ROLLS] [-m NODES] [-k FAULTS] [-e STEPS] [-a STEPS] [-b BAD] [-r] [-v] [-q]
  *
  *	  -s  the first seed, 1; each roll has its own, one higher than the one before
  *	  -n  how many rolls, 1
@@ -11,6 +11,7 @@
  *	  -e  stops after so many steps
  *	  -a  compares zdu_why with the exchange every so many steps
  *	  -b  stops after so many rolls that went wrong
+ *	  -r  leaves a roll that fails as it is, without looking for the shortest one
  *	  -v  prints every step
  *	  -q  prints no roll that went well
  *
@@ -109,6 +110,7 @@ main(int argc, char **argv)
 	int			rolls = 1;
 	const char *keep = NULL;
 	bool		quiet = false;
+	bool		raw = false;
 	int			option;
 	int			failed = 0;
 	int			most_bad = 0;
@@ -122,7 +124,7 @@ main(int argc, char **argv)
 	struct timespec ended;
 	double		took;
 
-	while ((option = getopt(argc, argv, "s:n:m:k:e:a:b:vq")) != -1)
+	while ((option = getopt(argc, argv, "s:n:m:k:e:a:b:rvq")) != -1)
 	{
 		switch (option)
 		{
@@ -146,6 +148,9 @@ main(int argc, char **argv)
 				break;
 			case 'b':
 				most_bad = atoi(optarg);
+				break;
+			case 'r':
+				raw = true;
 				break;
 			case 'v':
 				g.loud = true;
@@ -181,7 +186,7 @@ main(int argc, char **argv)
 		if (g.failure[0] == '\0')
 			continue;
 		failed++;
-		if (keep == NULL && g.last_step == 0)
+		if (keep == NULL && g.last_step == 0 && !raw)
 			shrink(&g, seed + i);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ended);
