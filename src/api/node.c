@@ -27,6 +27,12 @@ static ZduQuery steps_under_way = {
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
+static bool
+is_under_way(const ZduFacts *f, const ZduNode *node)
+{
+	return zdu_run(&steps_under_way, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8(node->id)}) > 0;
+}
+
 /* Makes the steps by which workers carry out a wish about rotation. */
 static void
 make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
@@ -47,6 +53,9 @@ make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
 				 errdetail("W1: %s.", error),
 				 errhint("SELECT zdu_set_node('%s', '%s', vars => '{...}')", f->name, node->name)));
 	zdu_steps_insert(f, 0, steps, false);
+	/* D13: what takes it out cannot be called back.  It has its place again when somebody has seen it in. */
+	if (attach && steps != NIL && node->in_rotation && is_under_way(f, node))
+		zdu_node_rotate(node, false, "what takes it out is still under way");
 	/* Where nobody can be asked to do it, saying so is doing it. */
 	if (steps == NIL)
 		zdu_node_rotate(node, attach, "by hand");
@@ -126,7 +135,7 @@ zdu_declare_down(PG_FUNCTION_ARGS)
 	node = zdu_node_known(call.f, name);
 	zdu_node_force(node, NODE_OFFLINE, true, "L11", reason);
 	/* L11: one that an upgrade has failed on, and that is gone, is no longer waited for. */
-	if (node->taken && zdu_run(&steps_under_way, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_int8(node->id)}) == 0)
+	if (node->taken && !is_under_way(call.f, node))
 	{
 		(void) zdu_steps_unwind(call.f, node->id);
 		zdu_release(call.f, node);

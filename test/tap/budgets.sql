@@ -1,6 +1,6 @@
 -- Promise: a node pays every budget that means it, all at once or none; no budget is overdrawn, and a full one keeps nobody else waiting.
 BEGIN;
-SELECT plan(55);
+SELECT plan(59);
 \ir sim.psql
 
 -- A cluster of six: app1 to app3 in zone a, the others in b; odd ones in rack 1; app1 and app4 are processing.
@@ -150,6 +150,16 @@ SELECT pg_temp.six('many', '{"max_unavailable": "50%"}'), zdu_set_budget('many',
 SELECT is(pg_temp.roll('many'), 0::bigint, 'D11: six budgets, none is overdrawn after any exchange');
 SELECT is((SELECT done FROM zdu.status WHERE cluster = 'many'), '6/6', 'D11: and every node gets there');
 SELECT cmp_ok((SELECT serving FROM sim.lowest WHERE cluster = 'many'), '>=', 3, 'D14: half of them served all the while');
+
+-- Attached while what takes it out is under way: it may be out any moment, and is in only when that was seen.
+SELECT sim.make('back', 3);
+SELECT zdu_detach('back', 'app1');
+SELECT sim.ask('back'), sim.ask('back');
+SELECT is(sim.step('back', 'app1'), 'isolate running act 1', 'D13: what takes app1 out is at work');
+SELECT zdu_attach('back', 'app1');
+SELECT is(sim.refused($$SELECT zdu_detach('back', 'app2')$$), 'ZD002 D10', 'D13: though it is wished to be in again, it keeps its place');
+SELECT ok(sim.drive_until('back', $$sim.node('back', 'app1') = 'ACTIVE 1.0.0'$$), 'N6: it is seen in');
+SELECT is(zdu_detach('back', 'app2'), 'detached', 'D13: and then the place is free');
 
 SELECT * FROM finish();
 ROLLBACK;
