@@ -439,7 +439,7 @@ for my $run (1 .. $runs)
 	is(moved_by_others(), '', "W5: no step is moved on but by the process that holds it, and tokens rise, $with");
 	is(join(', ', @{ $truth->{beside} }), '', "W4: no action runs beside another one on its node, $with");
 	is(join(', ', @{ $truth->{twice} }, @{ $truth->{again} }), '', "W4: nothing is done twice, $with");
-	is($zdu->sql(q{SELECT count(DISTINCT process) > 4 FROM moved}), 't', "D11: more processes than workers had their share, $with");
+	cmp_ok($zdu->sql(q{SELECT count(DISTINCT process) FROM moved}), '>=', WORKERS, "D11: all workers had their share, $with");
 	$total{$_} += $did->{$_} for grep { $_ ne 'done' } keys %$did;
 	$total{stale} += $truth->{stale};
 	$total{looks} += $looks;
