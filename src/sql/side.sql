@@ -130,6 +130,7 @@ CREATE TABLE zdu.delta_row
 	CONSTRAINT delta_row_upgrade_fkey FOREIGN KEY (upgrade_id) REFERENCES zdu.upgrade ON DELETE CASCADE,
 	CONSTRAINT delta_row_action_check CHECK (action IN ('INSERT', 'UPDATE', 'DELETE'))
 );
+-- By cluster only people read them, and most are of one: no index, which every write to a protected table would pay for.
 CREATE INDEX delta_row_upgrade_idx ON zdu.delta_row (upgrade_id);
 COMMENT ON TABLE zdu.delta_row IS 'Writes to protected tables in upgrade mode (M5); read them in zdu.delta. Pruned with their upgrade';
 COMMENT ON COLUMN zdu.delta_row.delta_id IS 'key, in order of writing for one row of a table';
