@@ -102,12 +102,16 @@ is($zdu->sql(q{SELECT string_agg(DISTINCT version, ' ') FROM zdu.node_status WHE
 # --- "if there is not enough disk space on other nodes ... the graceful stop procedure will fail" ---
 
 $zdu->untell('crate1.slow');
-crate(q{UPDATE sim.node SET disk = 50});
+# Another table of that name, in another schema, has its copies elsewhere: it need not move.
+crate(q{SELECT sim.create_table('blob', 'notes', '1');
+	INSERT INTO sim.shard (schema_name, table_name, id, "primary", node, home) VALUES ('blob', 'notes', 0, true, 'crate1', 'crate1');
+	UPDATE sim.node SET disk = 50});
 $zdu->sql(q{SELECT zdu_retry('crate')});
 ok($zdu->wait_sql(q{SELECT evidence->>'needed' = '10' AND evidence->>'free' = '0' FROM zdu.step WHERE phase = 'check' AND state = 'running'}),
 	'D6: a probe sees that the others have no room for what must move');
 is(join('', map { log_of_node($_) } qw(crate2 crate3 crate4)), '', 'D6: the drain is not even begun');
-crate(q{UPDATE sim.node SET disk = 1000});
+crate(q{DELETE FROM sim.shard WHERE (schema_name, table_name) = ('blob', 'notes'); DELETE FROM sim.relation WHERE (table_schema, table_name) = ('blob', 'notes'); DROP TABLE blob.notes;
+	UPDATE sim.node SET disk = 1000});
 
 # --- Steps 3 to 5: upgrade, start, repeat for all other nodes ---
 
