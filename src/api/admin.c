@@ -61,6 +61,12 @@ static ZduQuery prune_freezes = {
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
 };
 
+/* Told so long ago, it is news again. */
+static ZduQuery prune_answers = {
+	.text = "DELETE FROM zdu.join_answer WHERE at < $1",
+	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
+};
+
 static ZduQuery prune_upgrades = {
 	.text = "DELETE FROM zdu.upgrade WHERE ended_at < $1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}
@@ -155,6 +161,7 @@ zdu_prune(PG_FUNCTION_ARGS)
 	rows += zdu_run(&prune_operations, (ZduArg[]) {zdu_time(before)});
 	rows += zdu_run(&prune_upgrades, (ZduArg[]) {zdu_time(before)});
 	rows += zdu_run(&prune_freezes, (ZduArg[]) {zdu_time(before)});
+	rows += zdu_run(&prune_answers, (ZduArg[]) {zdu_time(before)});
 	zdu_event_note(NULL, "prune", NULL, psprintf(UINT64_FORMAT " rows", rows), "L22", NULL);
 	zdu_call_end(&call);
 	PG_RETURN_INT64((int64) rows);

@@ -17,6 +17,7 @@
 #include "store/event.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "zdu.h"
 
 PG_FUNCTION_INFO_V1(zdu_join);
 
@@ -51,6 +52,20 @@ static ZduQuery last_stale_beat = {
 	"SELECT max(h.listened) + $2 - $3 FROM zdu.node n JOIN zdu.node_heard h ON h.node_id = n.node_id "
 	"WHERE n.cluster_id = $1 AND n.reports AND n.state <> 'OFFLINE' AND h.listened < $3 - $2 / 2 AND h.listened + $2 >= $3",
 	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
+};
+
+/* A node that is started again and again asks as often: the log is told what is new.  No row: nothing is. */
+static ZduQuery note_answer = {
+	.text =
+	"INSERT INTO zdu.join_answer AS j (cluster_id, node, verdict, rule, reason, at) VALUES ($1, $2, $3, $4, $5, $6) "
+	"ON CONFLICT (cluster_id, node) DO UPDATE SET verdict = excluded.verdict, rule = excluded.rule, reason = excluded.reason, at = excluded.at "
+	"WHERE (j.verdict, j.rule, j.reason) <> (excluded.verdict, excluded.rule, excluded.reason) RETURNING 1",
+	.nargs = 6, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static ZduQuery forget_answer = {
+	.text = "DELETE FROM zdu.join_answer WHERE cluster_id = $1 AND node = $2",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
 typedef struct Gate
@@ -194,6 +209,7 @@ admit(ZduCall *call, ZduNode *node, const char *name, const char *version, const
 	zdu_node_seen(node, version);
 	zdu_nodes_store(f, node, 1);
 	zdu_node_heard(f, node->id, -1, -1);
+	zdu_run(&forget_answer, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(name)});
 	zdu_enlist(f, node);
 
 	if (f->version == NULL)
@@ -228,6 +244,16 @@ retry_after(ZduFacts *f, const Gate *gate)
 	return zdu_next_row(&r) ? zdu_read_float8(&r, -1) : -1;
 }
 
+/* Tells the log, unless that is what it was told of this node last. */
+static void
+note_sent_away(const ZduFacts *f, const char *name, const char *verdict, const Gate *gate)
+{
+	if (zdu_run(&note_answer, (ZduArg[]) {
+			zdu_int8(f->cluster_id), zdu_text(name), zdu_text(verdict), zdu_text(gate->rule), zdu_text(gate->reason), zdu_time(zdu_now())
+		}) > 0)
+		zdu_event_note(name, "join", NULL, verdict, gate->rule, gate->reason);
+}
+
 Datum
 zdu_join(PG_FUNCTION_ARGS)
 {
@@ -256,7 +282,7 @@ zdu_join(PG_FUNCTION_ARGS)
 	if (retry >= 0 && strcmp(gate.rule, "N7") == 0)
 		gate = refuse("N9", psprintf("%s; a heartbeat is overdue and not yet past its ttl", gate.reason));
 	if (gate.rule != NULL)
-		zdu_event_note(name, "join", NULL, retry >= 0 ? "retry" : "refused", gate.rule, gate.reason);
+		note_sent_away(call.f, name, retry >= 0 ? "retry" : "refused", &gate);
 	mode = zdu_upgrade_state(call.f, version);
 	values[0] = gate.rule == NULL ? "admitted" : retry >= 0 ? "retry" : "refused";
 	/* Not before it is past: one more look in between would be of no use. */

@@ -193,6 +193,26 @@ COMMENT ON COLUMN zdu.node_heard.asked IS 'when a worker was last asked to obser
 COMMENT ON COLUMN zdu.node_heard.tasks IS 'running tasks, as the node says; NULL: not said';
 COMMENT ON COLUMN zdu.node_heard.users IS 'active users, as the node says; NULL: not said';
 
+CREATE TABLE zdu.join_answer
+(
+	cluster_id bigint NOT NULL,
+	node text NOT NULL,
+	verdict text NOT NULL,
+	rule text NOT NULL,
+	reason text NOT NULL,
+	at timestamptz NOT NULL,
+	CONSTRAINT join_answer_pkey PRIMARY KEY (cluster_id, node),
+	CONSTRAINT join_answer_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT join_answer_verdict_check CHECK (verdict IN ('retry', 'refused'))
+);
+COMMENT ON TABLE zdu.join_answer IS 'How zdu_join last sent a node away, so that the log tells it once, however often the node asks; gone when it is admitted; left out of a dump';
+COMMENT ON COLUMN zdu.join_answer.cluster_id IS 'the cluster';
+COMMENT ON COLUMN zdu.join_answer.node IS 'the name it gave';
+COMMENT ON COLUMN zdu.join_answer.verdict IS 'retry or refused';
+COMMENT ON COLUMN zdu.join_answer.rule IS 'the rule';
+COMMENT ON COLUMN zdu.join_answer.reason IS 'what was seen';
+COMMENT ON COLUMN zdu.join_answer.at IS 'since when it is told this';
+
 CREATE TABLE zdu.node_count
 (
 	cluster_id bigint NOT NULL,

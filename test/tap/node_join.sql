@@ -1,6 +1,6 @@
 -- Promise: the gate lets in the versions that belong to the cluster at this moment, and answers in rows, not in errors.
 BEGIN;
-SELECT plan(40);
+SELECT plan(44);
 SET client_min_messages = warning;
 
 -- The answer to a node that asks to join, in one line.
@@ -39,6 +39,20 @@ SELECT is(pg_temp.ask('shop', 'app1', '2.4.0'), 'refused N7', 'N7: a node that i
 SELECT results_eq($$SELECT state, version FROM zdu.node_status WHERE node = 'app1'$$, $$VALUES ('ACTIVE', '2.3.1')$$,
                   'N7: what was refused changes nothing of the node');
 SELECT lives_ok($$SELECT zdu_join('shop', 'app9', '9.9')$$, 'N9: a refusal is a row, the transaction of the application goes on');
+
+-- Asked again and again, as by a unit that is started every five seconds: the log is told what is new.
+CREATE FUNCTION pg_temp.told(node text) RETURNS text LANGUAGE sql
+AS $$ SELECT string_agg(concat_ws(' ', e.new, e.rule), ', ' ORDER BY e.event_id) FROM zdu.event e WHERE e.node = $1 AND e.what = 'join' $$;
+SELECT pg_temp.ask('shop', 'app8', version) FROM unnest('{2.4.0,2.4.0,2.3.0,2.3.0,2.3.0,2.4.0}'::text[]) AS version;
+SELECT is(pg_temp.told('app8'), 'refused N7, refused N8, refused N7', 'N9: the log is told when the answer differs from the last one of that node');
+SELECT pg_temp.ask('shop', 'app8', '2.3.1'), pg_temp.ask('shop', 'app8', '2.4.0');
+SELECT is(pg_temp.told('app8'), 'refused N7, refused N8, refused N7, refused N7', 'N9: and when it was admitted in between');
+SELECT zdu_prune('0 s');
+SELECT pg_temp.ask('shop', 'app8', '2.4.0');
+SELECT is(pg_temp.told('app8'), 'refused N7', 'N9: what was pruned is news again');
+SELECT is((SELECT count(*) FROM generate_series(1, 20) CROSS JOIN LATERAL zdu_join('shop', 'app8', '2.4.0') WHERE verdict = 'refused'), 20::bigint,
+          'N9: every question is answered all the same');
+SELECT zdu_remove_node('shop', 'app8', 'only tried');
 
 -- Upgrade mode
 SELECT zdu_begin('shop', '2.4.0');
