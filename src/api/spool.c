@@ -22,6 +22,7 @@
 #include "store/row.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -285,14 +286,26 @@ store_outcome(SpoolRow *rows, int n)
 	return result;
 }
 
+/* Returns how many of n rows that can go together do: what follows takes about as long a row as what went before. */
+static int
+next_piece(int n, int done, double spent, double seconds)
+{
+	double		fits = done > 0 && spent > 0 ? (seconds - spent) * done / spent : n;
+
+	/* Twice as many as so far at most, lest a few quick ones tell how slow the rest is. */
+	return (int) Max(Min(Min((double) n, done + 1.0), fits), 1);
+}
+
 ZduReplay
-zdu_spool_replay(int64 cluster_id, int limit)
+zdu_spool_replay(int64 cluster_id, int limit, double seconds)
 {
 	ZduReplay	result = {.more = true};
 	ZduReader	r;
 	int			n;
 	SpoolRow   *rows;
 	bool		stopped = false;
+	TimestampTz began = zdu_now();
+	double		spent = 0;
 
 	/* One at a time, or the order of a node's rows would be lost. */
 	zdu_run(&lock_spool, (ZduArg[]) {zdu_int8(cluster_id)});
@@ -300,15 +313,17 @@ zdu_spool_replay(int64 cluster_id, int limit)
 	if (!zdu_next_row(&r) || !zdu_read_bool(&r))
 		return result;
 	rows = read_rows(cluster_id, limit, &n);
-	for (int i = 0; i < n && !stopped;)
+	for (int i = 0; i < n && !stopped && spent < seconds;)
 	{
 		Run			run = {.rows = &rows[i], .n = 1};
+		int			piece = next_piece(n - i, i, spent, seconds);
 
-		while (i + run.n < n && rows[i + run.n].relid == rows[i].relid && strcmp(rows[i + run.n].role, rows[i].role) == 0 &&
+		while (run.n < piece && rows[i + run.n].relid == rows[i].relid && strcmp(rows[i + run.n].role, rows[i].role) == 0 &&
 			   strcmp(rows[i + run.n].shape, rows[i].shape) == 0)
 			run.n++;
 		stopped = !try_run(&run);
 		i += run.n;
+		spent = (zdu_now() - began) / (double) USECS_PER_SEC;
 	}
 	/* After what others' triggers may have called. */
 	zdu_event_reset();
@@ -346,7 +361,7 @@ zdu_replay(PG_FUNCTION_ARGS)
 				 errhint("SELECT * FROM zdu_why('%s')", cluster)));
 	if (again)
 		zdu_run(&wait_again, (ZduArg[]) {zdu_int8(f->cluster_id)});
-	result = zdu_spool_replay(f->cluster_id, limit);
+	result = zdu_spool_replay(f->cluster_id, limit, get_float8_infinity());
 	zdu_call_end(&call);
 	values[0] = Int32GetDatum(result.replayed);
 	values[1] = Int32GetDatum(result.kept);

@@ -22,10 +22,10 @@ extern void zdu_spool_write(const ZduWrite *w, TriggerData *trigger);
 extern bool zdu_spool_is_replaying(void);
 
 /*
- * Inserts up to `limit` rows that wait, each once.  The cluster is STABLE and
- * not locked: what is inserted may wait for somebody.  Does nothing while
- * another session is at it.
+ * Inserts up to `limit` rows that wait, each once, for about so many seconds:
+ * one row at least.  The cluster is STABLE and not locked: what is inserted
+ * may wait for somebody.  Does nothing while another session is at it.
  */
-extern ZduReplay zdu_spool_replay(int64 cluster_id, int limit);
+extern ZduReplay zdu_spool_replay(int64 cluster_id, int limit, double seconds);
 
 #endif							/* ZDU_SPOOL_H */

@@ -41,6 +41,7 @@ PG_FUNCTION_INFO_V1(zdu_work);
 
 /* So many rows of the spool are replayed by a poll that has nothing else to do. */
 #define REPLAY_BATCH 500
+#define REPLAY_SHARE 0.25		/* of the lease, for whoever asks holds nothing while triggers are slow */
 
 typedef struct Exchange
 {
@@ -485,7 +486,7 @@ zdu_work(PG_FUNCTION_ARGS)
 	/* M3: as long as nothing is locked, for it may wait for somebody; nor is a report kept waiting. */
 	if (x.due.spool && x.nmatches == 0)
 	{
-		(void) zdu_spool_replay(x.due.cluster_id, REPLAY_BATCH);
+		(void) zdu_spool_replay(x.due.cluster_id, REPLAY_BATCH, x.due.lease * REPLAY_SHARE);
 		zdu_event_flush(cluster, 0, x.call.session.caller);
 	}
 	if (x.nmatches > 0 || x.due.sweep || !x.due.fresh || (x.due.work_waits && x.slots > 0) || x.leaving)

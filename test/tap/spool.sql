@@ -1,7 +1,7 @@
 -- Promise: what old nodes insert into a registered table waits until the upgrade is over, and is inserted once, in order, as it was.
 BEGIN;
 \ir sim.psql
-SELECT plan(56);
+SELECT plan(60);
 
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public, pg_catalog;
@@ -230,6 +230,29 @@ SELECT cmp_ok((SELECT count(*) FROM log), '>', 0::bigint, 'M3: one that has noth
 SELECT sim.ask('work') FROM generate_series(1, 10);
 SELECT results_eq('SELECT what FROM log ORDER BY n', $$ SELECT 'row ' || i FROM generate_series(1, 1200) i $$, 'M3: in batches, until all is there, in order');
 SELECT is_empty($$ SELECT FROM zdu.spool WHERE cluster = 'work' $$, 'M3: nothing waits any more');
+
+-- A trigger of the application takes its time: the worker's lease must not run out meanwhile.
+SELECT zdu_set_policy('work', settings => '{"lease": "1 s"}');
+SELECT sim.ask('work'), zdu_begin('work', '1.2.0');
+SET SESSION AUTHORIZATION login1;
+INSERT INTO log (what) SELECT 'slow ' || i FROM generate_series(1, 10) i;
+RESET SESSION AUTHORIZATION;
+SELECT is(sim.drive('work', 'completed'), 'completed', 'M3: the next upgrade');
+CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+CREATE TRIGGER b_slow AFTER INSERT ON log FOR EACH ROW EXECUTE FUNCTION be_slow();
+-- Of the first calls one may have had its time to sweep.
+CREATE FUNCTION pg_temp.first_batch() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..10 LOOP
+        PERFORM sim.ask('work');
+        EXIT WHEN EXISTS (SELECT FROM log WHERE what LIKE 'slow%');
+    END LOOP;
+    RETURN (SELECT count(*) FROM log WHERE what LIKE 'slow%');
+END $$;
+SELECT cmp_ok(pg_temp.first_batch(), '<=', 4::bigint, 'M3: an exchange replays for a quarter of the lease, a tenth of a second a row');
+SELECT is((SELECT more FROM zdu_replay('work')), false, 'M3: a person who asks for it waits until all is there');
+SELECT results_eq($$ SELECT what FROM log WHERE what LIKE 'slow%' ORDER BY n $$, $$ SELECT 'slow ' || i FROM generate_series(1, 10) i $$, 'M3: in order all the same');
+DROP TRIGGER b_slow ON log;
 
 -- Bad calls, who may
 SELECT is(sim.refused(statement), expected, 'M3: ' || statement) FROM (VALUES
