@@ -91,7 +91,8 @@ check_next(ZduFacts *f, const char *node_group, const char *target)
 													f->run != RUN_RUNNING ? zdu_state_name(ZDU_UPGRADE, f->run) : "not done"), why);
 	if (zdu_run(&group_exists, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_text(node_group)}) == 0)
 		refuse(f, ERRCODE_UNDEFINED_OBJECT, psprintf("N11: there is no node group \"%s\"", node_group), "SELECT cluster_id, name FROM zdu.node_group");
-	overdrawn = zdu_deployment_overdraws(f, node_group, f->target);
+	/* What was begun one by one goes on so. */
+	overdrawn = f->together ? zdu_deployment_overdraws(f, node_group, f->target) : NULL;
 	if (overdrawn != NULL)
 		refuse(f, ERRCODE_ZDU_REFUSED, psprintf("D10: %s", overdrawn), zdu_hint_more_unavailable(f));
 }

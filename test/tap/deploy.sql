@@ -1,7 +1,7 @@
 -- Promise: a rollout by groups goes group by group, each group's traffic is switched together, and its groups stay until it is through.
 BEGIN;
 \ir sim.psql
-SELECT plan(46);
+SELECT plan(49);
 
 -- The cluster of the document: four nodes, the first of them the processing node.
 CREATE FUNCTION pg_temp.make(c text) RETURNS void LANGUAGE sql AS $$
@@ -75,6 +75,14 @@ SELECT ok(pg_temp.done('each', 'default'), 'N15: and is done at once');
 SELECT is(zdu_drop_groups('each'), 4, 'N13: then one call drops them all');
 SELECT is(zdu_finalize('each'), 'STABLE', 'N13: (finalized)');
 SELECT is((SELECT count(*)::int FROM zdu.node_group g JOIN zdu.cluster k USING (cluster_id) WHERE k.name = 'each'), 1, 'N11: default stays');
+
+-- Begun by zdu_begin, nodes leave by the budgets, in the groups that come later too
+SELECT pg_temp.make('single');
+SELECT zdu_set_group('single', 'one', '{app1}');
+SELECT zdu_begin('single', '2.0.0', node_group => 'one');
+SELECT ok(pg_temp.drive('single', 'one'), 'N15: the group that it was begun with is through');
+SELECT lives_ok($$ SELECT zdu_deploy('single') $$, 'D10: the next one is begun though its nodes could not leave together');
+SELECT ok(pg_temp.drive('single', 'default'), 'N15: and is through, too');
 
 -- What does not fit
 SELECT pg_temp.make('tight');
