@@ -41,7 +41,8 @@ static const char *const preparations =
 "FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id LEFT JOIN zdu.node n ON n.node_id = s.node_id WHERE s.xmin = $1 ORDER BY s.step_id;"
 "PREPARE cluster AS "
 "SELECT c.state, u.run, u.held_rule, u.held_reason, c.version::text, u.upgrade_id, (SELECT count(*) FROM zdu.node n WHERE n.cluster_id = c.cluster_id), "
-"  (SELECT count(*) FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled) "
+"  (SELECT count(*) FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled), "
+"  (SELECT string_agg(d.node_group, ' ') FROM zdu.deployment d WHERE d.upgrade_id = u.upgrade_id) "
 "FROM zdu.cluster c LEFT JOIN zdu.upgrade u ON u.cluster_id = c.cluster_id AND u.ended_at IS NULL;"
 "PREPARE waits(int, int) AS SELECT $2 = ANY(pg_blocking_pids($1))";
 

@@ -176,6 +176,16 @@ check_going(Game *g, int taken)
 		game_fail(g, "L22: %s was taken while the upgrade is %s", g->world.node[taken].name, run_before);
 }
 
+/* N15: it goes no further than to the groups that it was sent to. */
+static void
+check_group(Game *g, int taken)
+{
+	const char *group = g->scene.blue[taken] ? "blue" : "default";
+
+	if (g->scene.grouped && g->check.groups[0] != '\0' && !g->check.node[taken].back && strstr(g->check.groups, group) == NULL)
+		game_fail(g, "N15: %s of group %s was taken, and the deployment is to %s", g->world.node[taken].name, group, g->check.groups);
+}
+
 /* D14: somebody stays. */
 static void
 check_last_node(Game *g, int taken)
@@ -249,6 +259,7 @@ check_nodes(Game *g, const PGresult *r)
 		if (!was_taken[i])
 			continue;
 		check_going(g, i);
+		check_group(g, i);
 		check_rates(g, i);
 		if (has_price(&taken_as[i], &c->node[i]))
 			check_budgets(g, i);
@@ -411,6 +422,7 @@ check_cluster(Game *g, const PGresult *r)
 	snprintf(c->version, sizeof(c->version), "%s", field(r, 0, 4) != NULL ? field(r, 0, 4) : "");
 	c->total = atoi(field(r, 0, 6));
 	c->open = atoi(field(r, 0, 7));
+	snprintf(c->groups, sizeof(c->groups), "%s", field(r, 0, 8) != NULL ? field(r, 0, 8) : "");
 	if (strcmp(c->run, "held") == 0 && (field(r, 0, 2) == NULL || field(r, 0, 3) == NULL))
 		game_fail(g, "D11: the upgrade is held without a rule and a reason");
 }

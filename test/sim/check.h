@@ -53,6 +53,7 @@ typedef struct Check
 	char		version[16];
 	int			total;
 	int			open;
+	char		groups[32];		/* to which it was deployed yet */
 } Check;
 
 /* Reads the tables of transitions. */

@@ -241,6 +241,7 @@ game_play(Game *g)
 	double		last = 0;
 	double		due;
 	int			actor;
+	char	   *begin;
 	Outcome		o;
 
 	g->operator_dice = dice_make(g->seed, 3);
@@ -271,7 +272,9 @@ game_play(Game *g)
 	g->mended_at = NEVER;
 	while ((due = next_due(g, &actor)) < FIRST_FAULT && !g->over)
 		go_on(g, due, actor);
-	person_calls(g, g->scene.canary ? "SELECT zdu_begin('" CLUSTER "', '1.1.0', canary => 1)" : "SELECT zdu_begin('" CLUSTER "', '1.1.0')");
+	begin = text("SELECT zdu_begin('" CLUSTER "', '1.1.0'%s%s)", g->scene.grouped ? ", node_group => 'blue'" : "", g->scene.canary ? ", canary => 1" : "");
+	person_calls(g, begin);
+	free(begin);
 	g->mended_at = last + 20;
 	g->began = g->check.run[0] != '\0';
 	if (!g->began)

@@ -165,6 +165,25 @@ make_nodes(Scene *s, World *w, Dice *d, int *zone, int *role)
 	}
 }
 
+/* Two groups, blue and default. */
+static void
+make_groups(Scene *s, Dice *d)
+{
+	char	   *names = text("app1");
+
+	s->grouped = s->blue[0] = true;
+	for (int i = 1; i < s->nodes - 1; i++)
+		if ((s->blue[i] = dice_percent(d, 40)))
+		{
+			char	   *more = text("%s,app%d", names, i + 1);
+
+			free(names);
+			names = more;
+		}
+	must(text("SELECT zdu_set_group('" CLUSTER "', 'blue', '{%s}')", names));
+	free(names);
+}
+
 /* Some of the nodes by where they are, with a limit of their own. */
 static void
 make_budgets(Scene *s, Dice *d, const int *zone, const int *role)
@@ -256,6 +275,8 @@ scene_make(Scene *s, World *w, uint64_t seed, int most_nodes)
 	make_policy(s, &d);
 	make_runbook(s, &d);
 	make_nodes(s, w, &d, zone, role);
+	if (s->nodes >= 4 && dice_percent(&d, 12))
+		make_groups(s, &d);
 	make_budgets(s, &d, zone, role);
 	make_copies(s, &d);
 	if (s->nodes == 1)

@@ -49,6 +49,8 @@ typedef struct Scene
 	bool		primaries;		/* min_availability */
 	bool		rollback;		/* it is allowed */
 	bool		canary;
+	bool		grouped;		/* it goes by groups, blue first */
+	bool		blue[MAX_NODES];
 	bool		forced;			/* a drain that takes too long is passed over */
 	int			nbudgets;		/* [0] is the policy's */
 	SceneBudget budget[MAX_BUDGETS];
