@@ -12,7 +12,7 @@ PG_FUNCTION_INFO_V1(zdu_log);
 
 static ZduQuery log_lines = {
 	.text =
-	"SELECT * FROM (SELECT coalesce(s.ended_at, s.started_at), n.name, s.phase, s.attempt, l.line "
+	"SELECT * FROM (SELECT coalesce(s.ended_at, s.started_at), n.name, s.title, s.attempt, l.line "
 	"  FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id JOIN zdu.cluster c ON c.cluster_id = s.cluster_id "
 	"  CROSS JOIN LATERAL (SELECT t.line, t.ord FROM string_to_table(rtrim(s.log, E'\\n'), E'\\n') WITH ORDINALITY AS t(line, ord) "
 	"    UNION ALL SELECT 'saw ' || s.evidence::text, 1000000 WHERE s.state IN ('failed', 'cancelled') OR s.log IS NOT NULL) l "

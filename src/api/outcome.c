@@ -50,11 +50,15 @@ effect_of(ZduPhase phase)
 	return NULL;
 }
 
-/* The step's name for people: "app3 start", or the cluster's "before". */
+/* The step's name for people: "app3 start", or the cluster's "before", "before allocation". */
 static char *
 step_title(const ZduStep *s)
 {
-	return s->node != NULL ? psprintf("%s %s", s->node, zdu_phase_name(s->phase)) : pstrdup(zdu_phase_name(s->phase));
+	const char *phase = zdu_phase_name(s->phase);
+
+	if (s->node != NULL)
+		return psprintf("%s %s", s->node, phase);
+	return s->task != NULL ? psprintf("%s %s", phase, s->task) : pstrdup(phase);
 }
 
 /* Short: it stands in zdu.status; what was seen is in the event, in zdu_why and in zdu_log. */

@@ -38,7 +38,7 @@ static ZduQuery serving_versions = {
 
 static ZduQuery steps_in_flight = {
 	.text =
-	"SELECT coalesce(n.name || ' ', '') || s.phase, s.state, "
+	"SELECT coalesce(n.name || ' ', '') || s.title, s.state, "
 	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' "
 	"       WHEN s.stage = 'end' THEN 'is being ended' "
 	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' || CASE WHEN s.not_before > $3 THEN "
@@ -61,7 +61,7 @@ static ZduQuery copies_remaining = {
 
 static ZduQuery steps_failed = {
 	.text =
-	"SELECT coalesce(n.name || ' ', '') || s.phase, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 160), ''), 400), "
+	"SELECT coalesce(n.name || ' ', '') || s.title, left(coalesce(s.evidence::text, 'nothing was seen') || coalesce('; ' || right(rtrim(s.log, E'\\n'), 160), ''), 400), "
 	"  left(s.until, 120), s.ended_at, n.name, s.attempt "
 	"FROM zdu.step s LEFT JOIN zdu.node n ON n.node_id = s.node_id "
 	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'failed' AND ($2::text IS NULL OR n.name = $2) ORDER BY s.ended_at, s.step_id",

@@ -11,6 +11,7 @@ CREATE TABLE zdu.step_plan
 	direction text NOT NULL,
 	vars jsonb NOT NULL DEFAULT '{}',
 	phase text[] NOT NULL,
+	task text[],
 	act jsonb[] NOT NULL,
 	look jsonb[] NOT NULL,
 	force jsonb[] NOT NULL,
@@ -41,6 +42,7 @@ COMMENT ON COLUMN zdu.step_plan.round IS 'how often the node was taken in this u
 COMMENT ON COLUMN zdu.step_plan.direction IS 'forward to the target, back to the original';
 COMMENT ON COLUMN zdu.step_plan.vars IS 'variables of until';
 COMMENT ON COLUMN zdu.step_plan.phase IS 'phase of the runbook';
+COMMENT ON COLUMN zdu.step_plan.task IS 'of steps of the cluster: the task''s name, or which of several it is; NULL: the only one, or steps of a node';
 COMMENT ON COLUMN zdu.step_plan.act IS 'args of verb act, see doc/protocol.md; NULL: only waits';
 COMMENT ON COLUMN zdu.step_plan.look IS 'args of verb probe; NULL: a timer';
 COMMENT ON COLUMN zdu.step_plan.force IS 'args of the forced action after the last attempt; NULL: none';
@@ -122,11 +124,13 @@ SELECT
 	CASE WHEN s.forced THEN p.act[s.place] ELSE p.force[s.place] END AS force,
 	p.until[s.place] AS until, p.vars, string_to_array(p.programs[s.place], ' ') AS programs, p.hold_for[s.place] AS hold_for,
 	p.timeout[s.place] AS timeout, p.expect[s.place] AS expect, s.epoch, s.number, s.worker, s.incarnation, s.deadline,
-	s.not_before, s.holds_since, s.act_ok, s.evidence, s.log, s.started_at, s.ended_at
+	s.not_before, s.holds_since, s.act_ok, s.evidence, s.log, s.started_at, s.ended_at,
+	p.phase[s.place] || coalesce(' ' || p.task[s.place], '') AS title
 FROM zdu.step_state s
 -- Twice the same, so that the steps of a plan are found as well as the plan of a step.
 JOIN zdu.step_plan p ON p.plan_id = s.plan_id AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999;
 COMMENT ON VIEW zdu.step IS 'One phase on one node, or on the cluster (node_id NULL); made when the node is taken';
 COMMENT ON COLUMN zdu.step.ord IS 'order of the steps of a node, or of the cluster';
+COMMENT ON COLUMN zdu.step.title IS 'the phase and, of a task, its name';
 COMMENT ON COLUMN zdu.step.act IS 'args of verb act, in the forced attempt those of the forced action; NULL: only waits';
 COMMENT ON COLUMN zdu.step.force IS 'args of the forced action after the last attempt, in that attempt those of the usual one; NULL: none';

@@ -348,6 +348,17 @@ runs_in(const ZduFacts *f, JsonbContainer *task, bool in_before, ZduPhase phase)
 	return first == (phase == PHASE_BEFORE);
 }
 
+/* What people call a task: by its name, or if it has none and is not the only one of its list, by its place there. */
+static const char *
+name_of_task(JsonbContainer *task, int place, int ntasks)
+{
+	char	   *name = zdu_get_text(task, "name");
+
+	if (name != NULL)
+		return name;
+	return ntasks > 1 ? psprintf("task %d", place) : NULL;
+}
+
 /* Adds the steps that one list of tasks has for a phase. */
 static List *
 add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list, ZduPhase phase, Jsonb *vars, char **error)
@@ -356,6 +367,7 @@ add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	e;
+	int			place = 0;
 
 	if (tasks == NULL)
 		return steps;
@@ -368,6 +380,7 @@ add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list
 		if (token != WJB_ELEM)
 			continue;
 		task = e.val.binary.data;
+		place++;
 		if (!runs_in(f, task, strcmp(list, "before") == 0, phase))
 			continue;
 		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, NULL, error);
@@ -375,6 +388,7 @@ add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list
 			return NIL;
 		if (s == NULL)
 			continue;
+		s->task = name_of_task(task, place, JsonContainerSize(tasks->val.binary.data));
 		/* What was prepared is undone in reverse. */
 		steps = phase == PHASE_UNDO ? lcons(s, steps) : lappend(steps, s);
 	}

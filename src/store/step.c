@@ -18,7 +18,7 @@ static const char *const phase_names[ZDU_PHASES] = {
 
 #define STEP_COLUMNS \
 	"p.upgrade_id, s.node_id, p.node, p.phase[s.place], p.direction = 'back', s.place = cardinality(p.phase), " \
-	"p.act[s.place] IS NOT NULL, p.force[s.place] IS NOT NULL, p.retry_delay[s.place], p.hold_for[s.place], p.vars->>'version', " MOVING_COLUMNS
+	"p.act[s.place] IS NOT NULL, p.force[s.place] IS NOT NULL, p.retry_delay[s.place], p.hold_for[s.place], p.vars->>'version', p.task[s.place], " MOVING_COLUMNS
 
 #define FROM_STEP \
 	"FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id "
@@ -236,6 +236,7 @@ read_step(ZduReader *r, ZduStep *s)
 	s->view.retry_delay = zdu_read_float8(r, 1);
 	s->view.hold_for = zdu_read_float8(r, 0);
 	s->version = zdu_read_text(r);
+	s->task = zdu_read_text(r);
 	read_moving(r, s);
 }
 

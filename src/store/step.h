@@ -39,6 +39,7 @@ typedef struct ZduStep
 	int64		node_id;		/* 0: a step of the cluster */
 	const char *node;
 	ZduPhase	phase;
+	const char *task;			/* which of the cluster's, see ZduNewStep */
 	bool		back;
 	bool		last;			/* of those that were made together */
 	bool		has_act;
@@ -84,6 +85,7 @@ typedef struct ZduNewStep
 {
 	int64		node_id;		/* 0: of the cluster */
 	ZduPhase	phase;
+	const char *task;			/* of the cluster: its name, or which of several it is; NULL: the only one */
 	bool		back;
 	bool		skip;
 	int			retries;

@@ -51,7 +51,7 @@ sub seen
 {
 	my ($cluster) = @_;
 
-	return $zdu->sql("SELECT observed FROM zdu_why('$cluster') WHERE subject = 'before'");
+	return $zdu->sql("SELECT observed FROM zdu_why('$cluster') WHERE subject = 'before schema'");
 }
 
 for my $driver (sort keys %task)

@@ -1,6 +1,6 @@
 -- Promise: finalization tasks run once each, in order, by one worker at a time, and after a failure only zdu_retry goes on.
 BEGIN;
-SELECT plan(18);
+SELECT plan(20);
 \ir sim.psql
 
 SELECT sim.make('shop', 2, '{}', '{"after": [
@@ -17,6 +17,8 @@ SELECT sim.ask('shop', w) FROM unnest('{w1,w2}'::text[]) AS w;
 SELECT is((SELECT count(*) FROM sim.answer WHERE token IS NOT NULL), 1::bigint, 'L14: a task is granted to one worker at a time');
 SELECT is(sim.drive('shop', 'held'), 'held', 'L15: a task that fails holds the upgrade');
 SELECT is(sim.state('shop'), 'UPGRADE_TASKS_FAILED', 'L15: and gives UPGRADE_TASKS_FAILED');
+SELECT is((SELECT waits_for FROM zdu.status), 'L15: after task 2 failed, attempt 1; SELECT * FROM zdu_why(''shop'')', 'L22: which of them is told, by its place where it has no name');
+SELECT is((SELECT string_agg(DISTINCT step, ', ') FROM zdu_log('shop') WHERE node IS NULL), 'after task 1, after task 2', 'L22: by zdu_log as well');
 SELECT matches(sim.refused('SELECT ' || call), '^ZD00[12] [A-Z]', format('L15: %s is refused then', call))
 FROM unnest(ARRAY['zdu_begin(''shop'', ''1.2.0'')', 'zdu_pause(''shop'')', 'zdu_resume(''shop'')', 'zdu_cancel(''shop'')',
                   'zdu_rollback(''shop'')', 'zdu_finalize(''shop'')']) AS call;
