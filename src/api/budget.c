@@ -13,10 +13,10 @@
 PG_FUNCTION_INFO_V1(zdu_set_budget);
 PG_FUNCTION_INFO_V1(zdu_drop_budget);
 
-/* What is wrong with it, in words; NULL: nothing.  What NULL keeps is filled in first. */
+/* What is wrong with it, in words; NULL: nothing.  Whether signatures change: what every node falls under stands in none.  What NULL keeps is filled in first. */
 static ZduQuery wanted_budget = {
 	.text =
-	"WITH w AS (SELECT b.budget_id, coalesce($3, b.selector, '{}') AS selector, coalesce($4, b.max_unavailable) AS max_unavailable, "
+	"WITH w AS (SELECT coalesce($3, b.selector, '{}') <> coalesce(b.selector, '{}') AS settles, coalesce($3, b.selector, '{}') AS selector, coalesce($4, b.max_unavailable) AS max_unavailable, "
 	"    coalesce($5, b.max_begun) AS max_begun, coalesce($6, b.per_interval) AS per_interval, coalesce($7, b.max_failures) AS max_failures "
 	"  FROM (VALUES (1)) AS one LEFT JOIN zdu.budget b ON b.cluster_id = $1 AND b.name = $2) "
 	"SELECT CASE WHEN jsonb_typeof(selector) <> 'object' THEN 'the selector is not an object' "
@@ -30,7 +30,7 @@ static ZduQuery wanted_budget = {
 	"  WHEN (max_begun IS NULL) <> (per_interval IS NULL) THEN 'max_begun and per_interval are given together' "
 	"  WHEN max_begun < 1 OR per_interval <= '0' THEN 'max_begun and per_interval are above 0' "
 	"  WHEN max_failures < 0 THEN 'max_failures is not below 0' "
-	"  WHEN num_nonnulls(max_unavailable, max_begun, max_failures) = 0 THEN 'it has no limit' END "
+	"  WHEN num_nonnulls(max_unavailable, max_begun, max_failures) = 0 THEN 'it has no limit' END, settles "
 	"FROM w",
 	.nargs = 7, .argtypes = {INT8OID, TEXTOID, JSONBOID, TEXTOID, INT4OID, INTERVALOID, INT4OID}
 };
@@ -38,33 +38,35 @@ static ZduQuery wanted_budget = {
 static ZduQuery upsert_budget = {
 	.text =
 	"INSERT INTO zdu.budget AS b (cluster_id, name, selector, max_unavailable, max_begun, per_interval, max_failures) "
-	"VALUES ($1, $2, coalesce($3, '{}'), $4, $5, $6, $7) "
-	"ON CONFLICT (cluster_id, name) DO UPDATE SET selector = coalesce($3, b.selector), max_unavailable = coalesce($4, b.max_unavailable), "
-	"  max_begun = coalesce($5, b.max_begun), per_interval = coalesce($6, b.per_interval), max_failures = coalesce($7, b.max_failures) "
+	"SELECT $1, $2, coalesce($3, k.selector, '{}'), coalesce($4, k.max_unavailable), coalesce($5, k.max_begun), coalesce($6, k.per_interval), "
+	"  coalesce($7, k.max_failures) FROM (VALUES (1)) AS one LEFT JOIN zdu.budget k ON k.cluster_id = $1 AND k.name = $2 "
+	"ON CONFLICT (cluster_id, name) DO UPDATE SET selector = excluded.selector, max_unavailable = excluded.max_unavailable, "
+	"  max_begun = excluded.max_begun, per_interval = excluded.per_interval, max_failures = excluded.max_failures "
 	"WHERE (b.selector, b.max_unavailable, b.max_begun, b.per_interval, b.max_failures) IS DISTINCT FROM "
-	"  (coalesce($3, b.selector), coalesce($4, b.max_unavailable), coalesce($5, b.max_begun), coalesce($6, b.per_interval), coalesce($7, b.max_failures)) "
+	"  (excluded.selector, excluded.max_unavailable, excluded.max_begun, excluded.per_interval, excluded.max_failures) "
 	"RETURNING xmax = 0",
 	.nargs = 7, .argtypes = {INT8OID, TEXTOID, JSONBOID, TEXTOID, INT4OID, INTERVALOID, INT4OID}
 };
 
 static ZduQuery delete_budget = {
-	.text = "DELETE FROM zdu.budget WHERE cluster_id = $1 AND name = $2",
+	.text = "DELETE FROM zdu.budget WHERE cluster_id = $1 AND name = $2 RETURNING selector <> '{}'",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
 /* How many nodes fall under it. */
 static ZduQuery meant_nodes = {
 	.text =
-	"SELECT coalesce(sum(k.n), 0) FROM zdu.budget b JOIN zdu.node_count k ON k.cluster_id = b.cluster_id AND b.budget_id = ANY (k.budgets) "
+	"SELECT coalesce(sum(k.n), 0) FROM zdu.budget b JOIN zdu.node_count k ON k.cluster_id = b.cluster_id AND (b.selector = '{}' OR b.budget_id = ANY (k.budgets)) "
 	"WHERE b.cluster_id = $1 AND b.name = $2",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 };
 
 /* What changed may let a node be taken that had to wait. */
 static void
-take_effect(ZduFacts *f, const char *name, const char *result)
+take_effect(ZduFacts *f, const char *name, const char *result, bool settles)
 {
-	zdu_budgets_settle(f, 0);
+	if (settles)
+		zdu_budgets_settle(f, 0);
 	zdu_event_note(NULL, "budget", NULL, psprintf("%s %s", name, result), "D11", NULL);
 	zdu_set_work_waits(f, true);
 	zdu_notify();
@@ -80,6 +82,7 @@ zdu_set_budget(PG_FUNCTION_ARGS)
 	ZduArg		row[7];
 	ZduReader	r;
 	char	   *wrong;
+	bool		settles;
 
 	zdu_call_begin(&call, "zdu_set_budget", cluster);
 	zdu_check_name("budget", name);
@@ -88,7 +91,10 @@ zdu_set_budget(PG_FUNCTION_ARGS)
 	for (int i = 2; i < lengthof(row); i++)
 		row[i] = zdu_datum(PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i));
 	zdu_run(&wanted_budget, row);
-	wrong = zdu_first_text();
+	r = zdu_reader();
+	(void) zdu_next_row(&r);
+	wrong = zdu_read_text(&r);
+	settles = zdu_read_bool(&r);
 	if (wrong != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -100,7 +106,7 @@ zdu_set_budget(PG_FUNCTION_ARGS)
 		r = zdu_reader();
 		(void) zdu_next_row(&r);
 		result = zdu_read_bool(&r) ? "created" : "changed";
-		take_effect(call.f, name, result);
+		take_effect(call.f, name, result, settles);
 		zdu_run(&meant_nodes, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)});
 		if (strcmp(zdu_first_text(), "0") == 0)
 			ereport(NOTICE, (errmsg("no node of cluster \"%s\" falls under budget \"%s\" yet", cluster, name)));
@@ -115,6 +121,7 @@ zdu_drop_budget(PG_FUNCTION_ARGS)
 	char	   *cluster = zdu_arg_required(fcinfo, 0, "cluster");
 	char	   *name = zdu_arg_required(fcinfo, 1, "name");
 	ZduCall		call;
+	ZduReader	r;
 
 	zdu_call_begin(&call, "zdu_drop_budget", cluster);
 	if (zdu_run(&delete_budget, (ZduArg[]) {zdu_int8(call.f->cluster_id), zdu_text(name)}) == 0)
@@ -123,7 +130,9 @@ zdu_drop_budget(PG_FUNCTION_ARGS)
 				 errmsg("budget \"%s\" of cluster \"%s\" does not exist", name, cluster),
 				 errdetail("D11: nothing was changed."),
 				 errhint("SELECT b.name FROM zdu.budget b JOIN zdu.cluster c USING (cluster_id) WHERE c.name = '%s'", cluster)));
-	take_effect(call.f, name, "dropped");
+	r = zdu_reader();
+	(void) zdu_next_row(&r);
+	take_effect(call.f, name, "dropped", zdu_read_bool(&r));
 	zdu_call_end(&call);
 	PG_RETURN_TEXT_P(cstring_to_text("dropped"));
 }

@@ -18,8 +18,8 @@ PG_FUNCTION_INFO_V1(zdu_eta);
 /* Nodes that wait under each limit, the policy's own first; forward they lack the version, back they must return to it. */
 #define WAITING(counted) \
 	"WITH waiting AS (" counted "), " \
-	"own AS (SELECT e.budget_id, sum(w.n) AS total, coalesce(sum(w.n) FILTER (WHERE w.waits), 0) AS n FROM waiting w " \
-	"  CROSS JOIN LATERAL unnest(w.budgets) AS e(budget_id) GROUP BY e.budget_id) " \
+	"own AS (SELECT e.budget_id, sum(w.n) AS total, coalesce(sum(w.n) FILTER (WHERE w.waits), 0) AS n FROM waiting w CROSS JOIN LATERAL " \
+	"  (SELECT unnest(w.budgets) UNION ALL SELECT a.budget_id FROM zdu.budget a WHERE a.cluster_id = $1 AND a.selector = '{}') AS e(budget_id) GROUP BY e.budget_id) " \
 	"SELECT $4::text, coalesce(sum(w.n), 0)::integer, coalesce(sum(w.n) FILTER (WHERE w.waits), 0)::integer, 0, 0::double precision FROM waiting w " \
 	"UNION ALL SELECT b.max_unavailable, o.total::integer, o.n::integer, coalesce(b.max_begun, 0), " \
 	"  coalesce(extract(epoch FROM b.per_interval), 0)::double precision " \

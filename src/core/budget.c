@@ -8,6 +8,17 @@
 
 #include "core/plan.h"
 
+bool
+zdu_budget_counts(const ZduBudget *b, const int64_t *signature, int n, int *k)
+{
+	if (b->everywhere)
+		return true;
+	/* What is no budget is a freeze. */
+	while (*k < n && signature[*k] < b->id)
+		(*k)++;
+	return *k < n && signature[*k] == b->id;
+}
+
 int
 zdu_budget_limit(const ZduBudget *b)
 {

@@ -15,6 +15,7 @@ typedef struct ZduBudget
 {
 	int64_t		id;				/* 0: the policy's own, over every node */
 	const char *name;			/* NULL: the policy's own */
+	bool		everywhere;		/* every node falls under it: no signature names it */
 	const char *where;			/* which nodes, in words that begin with a blank: " in zone a"; "" for every node */
 	const char *max_unavailable;	/* at once: "3" or "33%"; NULL: no limit */
 	int			max_begun;		/* within per_interval; 0: no limit */
@@ -33,6 +34,12 @@ typedef struct ZduBudget
 
 /* No limit: as many as there are. */
 #define ZDU_NO_LIMIT INT32_MAX
+
+/*
+ * True if a budget counts the nodes of a signature.  Both budgets and
+ * signatures are by id: *k, from 0, moves on through the signature.
+ */
+extern bool zdu_budget_counts(const ZduBudget *b, const int64_t *signature, int n, int *k);
 
 /* Returns how many may be unavailable at once, resolved. */
 extern int	zdu_budget_limit(const ZduBudget *b);

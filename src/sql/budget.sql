@@ -55,6 +55,7 @@ SELECT
 	b.cluster_id,
 	b.budget_id,
 	b.name,
+	b.selector = '{}' AS everywhere,
 	concat(' in group ' || (b.selector->>'group'), ' in zone ' || (b.selector->>'zone'), ' with role ' || (b.selector->>'role'),
 		   ' with label ' || (b.selector->>'label')) AS place,
 	b.max_unavailable,
@@ -66,12 +67,12 @@ SELECT
 	coalesce(k.unheard, 0)::integer AS unheard,
 	CASE WHEN k.unheard > 0 THEN
 		(SELECT min(n.name) FROM zdu.node n WHERE n.cluster_id = b.cluster_id AND n.away AND n.state = 'OFFLINE' AND NOT n.confirmed
-			AND b.budget_id = ANY (n.budgets)) END AS unheard_node,
+			AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets))) END AS unheard_node,
 	coalesce(g.begun, 0)::integer AS begun,
 	coalesce(g.next_place, 0) AS next_place,
 	CASE WHEN b.max_failures IS NULL THEN 0 ELSE
 		(SELECT count(DISTINCT s.node_id) FROM zdu.step_state s JOIN zdu.node n ON n.node_id = s.node_id
-		 WHERE s.cluster_id = b.cluster_id AND NOT s.settled AND s.state = 'failed' AND b.budget_id = ANY (n.budgets)) END::integer AS failures
+		 WHERE s.cluster_id = b.cluster_id AND NOT s.settled AND s.state = 'failed' AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets))) END::integer AS failures
 FROM zdu.budget b
 JOIN zdu.cluster c ON c.cluster_id = b.cluster_id
 LEFT JOIN (
@@ -82,7 +83,12 @@ LEFT JOIN (
 		sum(nc.n) FILTER (WHERE nc.state <> 'ACTIVE' OR NOT nc.in_rotation OR NOT nc.attached OR nc.taken) AS unavailable,
 		sum(nc.n) FILTER (WHERE nc.state = 'OFFLINE' AND NOT nc.confirmed) AS unheard
 	FROM zdu.node_count nc
-	CROSS JOIN LATERAL unnest(nc.budgets) AS e (budget_id)
+	CROSS JOIN LATERAL (
+		SELECT unnest(nc.budgets)
+		UNION ALL
+		-- What every node falls under stands in no signature.
+		SELECT a.budget_id FROM zdu.budget a WHERE a.cluster_id = nc.cluster_id AND a.selector = '{}'
+	) AS e (budget_id)
 	WHERE nc.n > 0
 	GROUP BY nc.cluster_id, e.budget_id
 ) k ON k.cluster_id = b.cluster_id AND k.budget_id = b.budget_id
@@ -100,6 +106,7 @@ COMMENT ON VIEW zdu.budget_facts IS 'zdu.budget and how things stand under it; d
 COMMENT ON COLUMN zdu.budget_facts.cluster_id IS 'the cluster';
 COMMENT ON COLUMN zdu.budget_facts.budget_id IS 'zdu.budget.budget_id';
 COMMENT ON COLUMN zdu.budget_facts.name IS 'its name';
+COMMENT ON COLUMN zdu.budget_facts.everywhere IS 'every node falls under it';
 COMMENT ON COLUMN zdu.budget_facts.place IS 'its selector in words';
 COMMENT ON COLUMN zdu.budget_facts.max_unavailable IS 'zdu.budget.max_unavailable';
 COMMENT ON COLUMN zdu.budget_facts.max_begun IS 'zdu.budget.max_begun';

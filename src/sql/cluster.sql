@@ -172,7 +172,7 @@ COMMENT ON COLUMN zdu.node.heading IS 'where it goes when its turn comes: forwar
 COMMENT ON COLUMN zdu.node.place IS 'place in the order that the upgrade began with, by which gates count; kept until it ends; 2147483647: turned up later';
 COMMENT ON COLUMN zdu.node.begun_at IS 'when it was last taken';
 COMMENT ON COLUMN zdu.node.took IS 'seconds from then until it was done, the last time that went without a second attempt; NULL: never';
-COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows, and the zdu.freeze rows that select nodes, whose selector means it, in order';
+COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows, and the zdu.freeze rows, whose selector means it though not every node, in order';
 
 CREATE TABLE zdu.node_heard
 (

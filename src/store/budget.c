@@ -11,24 +11,30 @@
 
 /* What a selector says of a node; a key that it has not says nothing. */
 #define MATCHES \
-	"(b.selector->>'group' IS NULL OR n.node_group = b.selector->>'group') " \
-	"AND (b.selector->>'zone' IS NULL OR n.zone = b.selector->>'zone') " \
-	"AND (b.selector->>'role' IS NULL OR n.role = b.selector->>'role') " \
-	"AND (b.selector->'label' IS NULL OR n.labels @> (b.selector->'label')) "
+	"(b.node_group IS NULL OR n.node_group = b.node_group) AND (b.zone IS NULL OR n.zone = b.zone) " \
+	"AND (b.role IS NULL OR n.role = b.role) AND (b.label IS NULL OR n.labels @> b.label) "
 
-/* The freezes that stand in signatures are noted by the statement that writes all of these: it sees neither more nor less. */
+/* Of a node, but for its signature. */
+#define COUNTED(n) n "version, " n "state, " n "confirmed, " n "in_rotation, " n "attached, " n "taken, "
+
+/*
+ * What every node falls under stands in no signature.  The freezes that do are
+ * noted by the statement that writes all of these: it sees neither more nor less.
+ */
 #define SETTLE(nodes, noted) \
 	"WITH freezes AS MATERIALIZED (SELECT z.freeze_id, z.selector FROM zdu.calendar z WHERE z.cluster_id = $1 AND z.of_nodes), " \
-	"selecting AS MATERIALIZED (SELECT budget_id AS id, selector FROM zdu.budget WHERE cluster_id = $1 UNION ALL SELECT freeze_id, selector FROM freezes), " \
+	"selecting AS MATERIALIZED (SELECT s.id, s.selector->>'group' AS node_group, s.selector->>'zone' AS zone, s.selector->>'role' AS role, " \
+	"    s.selector->'label' AS label FROM (SELECT budget_id AS id, selector FROM zdu.budget WHERE cluster_id = $1 AND selector <> '{}' " \
+	"    UNION ALL SELECT freeze_id, selector FROM freezes) s), " \
 	noted \
-	"wanted AS (SELECT n.node_id, n.budgets AS had, " \
-	"    ARRAY(SELECT b.id FROM selecting b WHERE " MATCHES "ORDER BY b.id) AS budgets " \
-	"  FROM zdu.node n WHERE " nodes "), " \
-	"changed AS MATERIALIZED (SELECT node_id, budgets FROM wanted WHERE budgets <> had), " \
-	"old AS (SELECT " ZDU_COUNTED("n.") " FROM zdu.node n JOIN changed c ON c.node_id = n.node_id), " \
-	"written AS (UPDATE zdu.node n SET budgets = c.budgets FROM changed c WHERE n.node_id = c.node_id " \
-	"  RETURNING " ZDU_COUNTED("n.") "), " \
-	ZDU_COUNT_DELTA
+	"changed AS MATERIALIZED (SELECT n.node_id, " COUNTED("n.") "n.budgets AS had, w.budgets FROM zdu.node n CROSS JOIN LATERAL " \
+	"    (SELECT ARRAY(SELECT b.id FROM selecting b WHERE " MATCHES "ORDER BY b.id) AS budgets OFFSET 0) w " \
+	"  WHERE " nodes " AND w.budgets <> n.budgets), " \
+	"written AS (UPDATE zdu.node n SET budgets = c.budgets FROM changed c WHERE n.node_id = c.node_id), " \
+	"moved AS MATERIALIZED (SELECT " COUNTED("c.") "c.had, c.budgets, count(*) AS n FROM changed c GROUP BY " COUNTED("c.") "c.had, c.budgets), " \
+	"delta AS (SELECT " COUNTED("x.") "x.budgets, sum(x.d) AS d FROM (SELECT " COUNTED("m.") "m.had AS budgets, -m.n AS d FROM moved m " \
+	"    UNION ALL SELECT " COUNTED("m.") "m.budgets, m.n FROM moved m) x GROUP BY " COUNTED("x.") "x.budgets HAVING sum(x.d) <> 0) " \
+	ZDU_COUNT_STORE
 
 static ZduQuery settle_all = {
 	.text = SETTLE("n.cluster_id = $1",
@@ -44,7 +50,7 @@ static ZduQuery settle_one = {
 
 static ZduQuery budgets_of_cluster = {
 	.text =
-	"SELECT budget_id, name, place, max_unavailable, max_begun, per_interval, coalesce(max_failures, -1), total, unavailable, unheard, "
+	"SELECT budget_id, name, everywhere, place, max_unavailable, max_begun, per_interval, coalesce(max_failures, -1), total, unavailable, unheard, "
 	"unheard_node, begun, next_place, failures FROM zdu.budget_facts WHERE cluster_id = $1 ORDER BY budget_id",
 	.nargs = 1, .argtypes = {INT8OID}
 };
@@ -54,7 +60,8 @@ static ZduQuery store_begun = {
 	"WITH over AS (DELETE FROM zdu.budget_begun g USING zdu.budget b WHERE b.cluster_id = $1 AND g.budget_id = b.budget_id "
 	"  AND g.listened <= $3 - extract(epoch FROM b.per_interval)) "
 	"INSERT INTO zdu.budget_begun (budget_id, listened, node, at) SELECT b.budget_id, $3, n.name, $4 "
-	"FROM zdu.node n JOIN zdu.budget b ON b.budget_id = ANY (n.budgets) AND b.max_begun IS NOT NULL WHERE n.node_id = ANY ($2) "
+	"FROM zdu.node n JOIN zdu.budget b ON b.cluster_id = $1 AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets)) AND b.max_begun IS NOT NULL "
+	"WHERE n.node_id = ANY ($2) "
 	"ORDER BY n.node_id, b.budget_id",
 	.nargs = 4, .argtypes = {INT8OID, INT8ARRAYOID, FLOAT8OID, TIMESTAMPTZOID}
 };
@@ -83,6 +90,7 @@ zdu_budgets_load(ZduFacts *f, int n)
 
 		b->id = zdu_read_int8(&r);
 		b->name = zdu_read_text(&r);
+		b->everywhere = zdu_read_bool(&r);
 		b->where = zdu_read_text(&r);
 		b->max_unavailable = zdu_read_text(&r);
 		b->max_begun = zdu_read_int4(&r);

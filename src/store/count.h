@@ -37,6 +37,10 @@ extern void zdu_counts_move(int64 cluster_id, const ZduCounted *was, const ZduCo
 	"delta AS (SELECT " ZDU_COUNTED("x.") ", sum(x.d) AS d " \
 	"  FROM (SELECT " ZDU_COUNTED("o.") ", -1 AS d FROM old o UNION ALL SELECT " ZDU_COUNTED("w.") ", 1 FROM written w) x " \
 	"  GROUP BY " ZDU_COUNTED("x.") " HAVING sum(x.d) <> 0) " \
+	ZDU_COUNT_STORE
+
+/* The same where `delta` has been made already. */
+#define ZDU_COUNT_STORE \
 	"INSERT INTO zdu.node_count AS k (cluster_id, " ZDU_COUNTED("") ", n) " \
 	"SELECT $1, " ZDU_COUNTED("d.") ", d.d FROM delta d " \
 	"ON CONFLICT ON CONSTRAINT node_count_key DO UPDATE SET n = k.n + excluded.n"

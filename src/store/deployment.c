@@ -63,7 +63,7 @@ static ZduQuery leave_together = {
 	"FROM zdu.node n WHERE n.cluster_id = $1 "
 	"UNION ALL "
 	"SELECT b.name, b.max_unavailable, count(*) FILTER (WHERE n.node_group = $2 AND n.version IS DISTINCT FROM $3::zdu_version)::integer, count(*)::integer "
-	"FROM zdu.budget b JOIN zdu.node n ON n.cluster_id = b.cluster_id AND b.budget_id = ANY (n.budgets) "
+	"FROM zdu.budget b JOIN zdu.node n ON n.cluster_id = b.cluster_id AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets)) "
 	"WHERE b.cluster_id = $1 AND b.max_unavailable IS NOT NULL GROUP BY b.budget_id",
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
 };

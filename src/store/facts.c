@@ -145,7 +145,7 @@ is_stale(const ZduFacts *f, TimestampTz seen, double every)
 static int
 read_counts(ZduFacts *f, ZduReader *r, bool *gated, bool *has_calendar)
 {
-	ZduBudget	all = {.where = "", .max_unavailable = f->max_unavailable, .max_failures = f->max_failures, .failures = f->failures};
+	ZduBudget	all = {.everywhere = true, .where = "", .max_unavailable = f->max_unavailable, .max_failures = f->max_failures, .failures = f->failures};
 	int			own_budgets;
 	double		copies_every;
 	TimestampTz copies_loaded;

@@ -314,7 +314,7 @@ zdu_node_finish(ZduNode *node, bool arrived)
 ZduCandidate
 zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 {
-	int		   *places = palloc(sizeof(int) * (node->nbudgets + 1));
+	int		   *places = palloc(sizeof(int) * f->nbudgets);
 	ZduCandidate c = {
 		.name = node->name, .state = node->state, .confirmed = node->confirmed,
 		/* D13: a wish to be out costs its place at once, and only once. */
@@ -322,14 +322,9 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 		.taken = node->taken, .back = node->back, .stuck = node->stuck, .turn = node->turn, .place = node->place, .budgets = places, .copies = node->copies, .ncopies = node->ncopies
 	};
 
-	/* Both are by id; what is no budget is a freeze. */
 	for (int i = 1, k = 0; i < f->nbudgets; i++)
-	{
-		while (k < node->nbudgets && node->budgets[k] < f->budgets[i].id)
-			k++;
-		if (k < node->nbudgets && node->budgets[k] == f->budgets[i].id)
+		if (zdu_budget_counts(&f->budgets[i], node->budgets, node->nbudgets, &k))
 			places[c.nbudgets++] = i;
-	}
 	c.freezes = zdu_calendar_places(f, node->budgets, node->nbudgets, &c.nfreezes);
 	return c;
 }

@@ -233,18 +233,12 @@ known_node(const Maker *m, int64 id)
 static void
 set_budgets(const Maker *m, const Known *k, ZduPackNode *node)
 {
-	int		   *budgets = palloc(sizeof(int) * (k->nbudgets * 2 + 2));
+	int		   *budgets = palloc(sizeof(int) * m->f->nbudgets * 2);
 
 	for (int i = 0, own = 0; i < m->f->nbudgets; i++)
 	{
-		/* Both are in the order of their ids; the policy's own, which comes first, has every node. */
-		if (i > 0)
-		{
-			while (own < k->nbudgets && k->budgets[own] < m->f->budgets[i].id)
-				own++;
-			if (own == k->nbudgets || k->budgets[own] != m->f->budgets[i].id)
-				continue;
-		}
+		if (!zdu_budget_counts(&m->f->budgets[i], k->budgets, k->nbudgets, &own))
+			continue;
 		budgets[node->nbudgets++] = m->limits[i].places;
 		if (m->limits[i].rate >= 0 && !k->taken)
 			budgets[node->nbudgets++] = m->limits[i].rate;

@@ -165,13 +165,8 @@ ask_signature(Ask *ask, const ZduFacts *f, char *signature, const int64 *ids, in
 	{
 		const ZduBudget *b = &f->budgets[i];
 
-		/* Both are by id; what is no budget is a freeze. */
-		while (i > 0 && k < nids && ids[k] < b->id)
-			k++;
-		if (i > 0 && (k >= nids || ids[k] != b->id))
+		if (!zdu_budget_counts(b, ids, nids, &k))
 			continue;
-		if (i > 0)
-			k++;
 		free = Min(free, zdu_budget_rate_room(b));
 		places = Min(places, zdu_budget_room(b));
 	}

@@ -1,6 +1,6 @@
 -- Promise: a node pays every budget that means it, all at once or none; no budget is overdrawn, and a full one keeps nobody else waiting.
 BEGIN;
-SELECT plan(59);
+SELECT plan(65);
 \ir sim.psql
 
 -- A cluster of six: app1 to app3 in zone a, the others in b; odd ones in rack 1; app1 and app4 are processing.
@@ -14,7 +14,7 @@ $$ SELECT coalesce(string_agg(n.name, ' ' ORDER BY n.name), 'none') FROM zdu.nod
 CREATE FUNCTION pg_temp.why(c text, n text DEFAULT NULL) RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' | ', rule, subject, observed, allowed, hint), E'\n') FROM zdu_why(c, n) WHERE verdict = 'no' AND subject <> 'worker' $$;
 CREATE FUNCTION pg_temp.under(c text) RETURNS TABLE (budget text, nodes text) LANGUAGE sql AS $$
-	SELECT b.name, (SELECT string_agg(right(n.name, 1), '' ORDER BY n.name) FROM zdu.node n WHERE n.cluster_id = b.cluster_id AND b.budget_id = ANY (n.budgets))
+	SELECT b.name, (SELECT string_agg(right(n.name, 1), '' ORDER BY n.name) FROM zdu.node n WHERE n.cluster_id = b.cluster_id AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets)))
 	FROM zdu.budget b JOIN zdu.cluster k USING (cluster_id) WHERE k.name = c $$;
 
 -- What may be said
@@ -37,6 +37,28 @@ CREATE FUNCTION pg_temp.counted() RETURNS TABLE (state text, budgets bigint[], n
 $$ SELECT k.state, k.budgets, sum(k.n)::bigint FROM zdu.node_count k WHERE k.n <> 0 GROUP BY 1, 2 $$;
 SELECT set_eq('SELECT * FROM pg_temp.under(''six'')', $$VALUES ('a', '123'), ('all', '123456'), ('proc', '14'), ('rack', '135'), ('both', '46'), ('blue', NULL), ('none', NULL)$$,
               'D11: a selector means the nodes of which all its keys are true');
+-- Only nodes that come under a budget, or leave it, are written; and none where every node falls under it.
+CREATE TABLE pg_temp.written AS SELECT node_id, ctid AS at FROM zdu.node;
+CREATE FUNCTION pg_temp.wrote(change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	names text;
+BEGIN
+	TRUNCATE pg_temp.written;
+	INSERT INTO pg_temp.written SELECT node_id, ctid FROM zdu.node;
+	EXECUTE change;
+	SELECT string_agg(right(n.name, 1), '' ORDER BY n.name) INTO names FROM zdu.node n JOIN pg_temp.written w USING (node_id) WHERE n.ctid <> w.at;
+	RETURN coalesce(names, 'none');
+END $$;
+SELECT is(pg_temp.wrote(change), nodes, 'D11: nodes written by ' || change) FROM (VALUES
+	($$SELECT zdu_set_budget('six', 'a', max_unavailable => '1')$$, 'none'),
+	($$SELECT zdu_set_budget('six', 'all2', max_begun => 2, per_interval => '1 h')$$, 'none'),
+	($$SELECT zdu_set_budget('six', 'narrow', '{"zone": "a", "role": "processing"}', '1')$$, '1'),
+	($$SELECT zdu_set_budget('six', 'narrow', '{"zone": "a"}')$$, '23'),
+	($$SELECT zdu_drop_budget('six', 'all2'), zdu_drop_budget('six', 'narrow'), zdu_set_budget('six', 'a', max_unavailable => '2')$$, '123')) AS v(change, nodes);
+SELECT zdu_set_budget('six', 'rate', max_begun => 2, per_interval => '1 h');
+SELECT zdu_set_budget('six', 'rate', max_begun => 3);
+SELECT is((SELECT begun FROM zdu.budget_status WHERE cluster = 'six' AND budget = 'rate'), '0 of 3 in 01:00:00', 'D11: a rate keeps its interval where only the number is given');
+SELECT zdu_drop_budget('six', 'rate');
 SELECT zdu_set_group('six', 'blue', '{app1,app2}'), zdu_set_node('six', 'app6', zone => 'c', labels => '{"rack": 1}'), zdu_join('six', 'app7', '1.0.0');
 SELECT set_eq('SELECT * FROM pg_temp.under(''six'')', $$VALUES ('a', '123'), ('all', '1234567'), ('proc', '14'), ('rack', '1356'), ('both', '4'), ('blue', '12'), ('none', '6')$$,
               'D11: it follows groups, zones, labels and new nodes');
