@@ -69,7 +69,7 @@ static ZduQuery lock_heard = {
 
 /* After a restore nobody has been heard yet. */
 static ZduQuery make_heard = {
-	.text = "INSERT INTO zdu.node_heard (node_id) SELECT unnest($1) ON CONFLICT DO NOTHING",
+	.text = "INSERT INTO zdu.node_heard (node_id, cluster_id) SELECT node_id, cluster_id FROM zdu.node WHERE node_id = ANY ($1) ON CONFLICT DO NOTHING",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}
 };
 

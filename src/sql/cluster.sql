@@ -44,6 +44,7 @@ CREATE TABLE zdu.cluster
 	listened double precision NOT NULL DEFAULT 0,
 	swept_at timestamptz NOT NULL DEFAULT 'epoch',
 	beats_sweep_at timestamptz NOT NULL DEFAULT 'epoch',
+	heard_from double precision NOT NULL DEFAULT 0,
 	work_waits boolean NOT NULL DEFAULT false,
 	features text[] NOT NULL DEFAULT '{}',
 	leader text,
@@ -74,6 +75,7 @@ COMMENT ON COLUMN zdu.cluster.serial IS 'bumped by every decision: a REPEATABLE 
 COMMENT ON COLUMN zdu.cluster.listened IS 'seconds that somebody listened: deadlines count in these, so that an outage of the control plane ends nothing (N4)';
 COMMENT ON COLUMN zdu.cluster.swept_at IS 'when listened was last added to';
 COMMENT ON COLUMN zdu.cluster.beats_sweep_at IS 'from when on a heartbeat adds to it, if no worker has';
+COMMENT ON COLUMN zdu.cluster.heard_from IS 'in seconds of listened, no node that was ever heard was heard last before that: so nobody falls silent before a heartbeat_ttl is over since';
 COMMENT ON COLUMN zdu.cluster.work_waits IS 'a step could be granted to a worker with free slots';
 COMMENT ON COLUMN zdu.cluster.features IS 'the features that are on, by name (S4); all of them stand in zdu.feature';
 COMMENT ON COLUMN zdu.cluster.leader IS 'in upgrade mode the node that zdu_may_run allows; NULL: none is fit, or no upgrade (M7)';
@@ -142,6 +144,8 @@ CREATE INDEX node_down_idx ON zdu.node (cluster_id, turn) WHERE away AND turn IS
 CREATE INDEX node_given_up_idx ON zdu.node (cluster_id) WHERE heading IS NOT NULL AND turn IS NULL AND NOT taken;
 CREATE INDEX node_unfinished_idx ON zdu.node (cluster_id, place) WHERE heading IS NOT NULL;
 CREATE INDEX node_detached_idx ON zdu.node (cluster_id) WHERE NOT attached;
+-- Those that workers look at.
+CREATE INDEX node_observed_idx ON zdu.node (cluster_id) WHERE NOT reports;
 CREATE INDEX node_group_idx ON zdu.node (cluster_id, node_group);
 COMMENT ON TABLE zdu.node IS 'Nodes: what was given (up to login) and what was observed; change them through zdu_set_node, zdu_join, zdu_heartbeat and the like';
 COMMENT ON COLUMN zdu.node.node_id IS 'key';
@@ -177,6 +181,7 @@ COMMENT ON COLUMN zdu.node.budgets IS 'its signature: the zdu.budget rows, and t
 CREATE TABLE zdu.node_heard
 (
 	node_id bigint NOT NULL,
+	cluster_id bigint NOT NULL,
 	heard timestamptz,
 	listened double precision NOT NULL DEFAULT 0,
 	asked timestamptz,
@@ -185,8 +190,11 @@ CREATE TABLE zdu.node_heard
 	CONSTRAINT node_heard_pkey PRIMARY KEY (node_id),
 	CONSTRAINT node_heard_node_fkey FOREIGN KEY (node_id) REFERENCES zdu.node ON DELETE CASCADE
 ) WITH (fillfactor = 50);
+-- A beat changes nothing of it.
+CREATE INDEX node_heard_cluster_idx ON zdu.node_heard (cluster_id);
 COMMENT ON TABLE zdu.node_heard IS 'When a node was last heard: narrow, written by every beat, left out of a dump';
 COMMENT ON COLUMN zdu.node_heard.node_id IS 'the node';
+COMMENT ON COLUMN zdu.node_heard.cluster_id IS 'its cluster, so that who was not heard is found without reading the nodes';
 COMMENT ON COLUMN zdu.node_heard.heard IS 'when it was last heard or seen; NULL: never';
 COMMENT ON COLUMN zdu.node_heard.listened IS 'the same in seconds of zdu.cluster.listened';
 COMMENT ON COLUMN zdu.node_heard.asked IS 'when a worker was last asked to observe it';

@@ -86,8 +86,8 @@ static ZduQuery insert_node = {
 };
 
 static ZduQuery insert_heard = {
-	.text = "INSERT INTO zdu.node_heard (node_id) VALUES ($1) ON CONFLICT DO NOTHING",
-	.nargs = 1, .argtypes = {INT8OID}
+	.text = "INSERT INTO zdu.node_heard (node_id, cluster_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
 static ZduQuery remove_nodes = {
@@ -100,17 +100,28 @@ static ZduQuery remove_nodes = {
 
 static ZduQuery store_heard = {
 	.text =
-	"INSERT INTO zdu.node_heard AS h (node_id, heard, listened, tasks, users) VALUES ($1, $2, $3, $4, $5) "
+	"INSERT INTO zdu.node_heard AS h (node_id, heard, listened, tasks, users, cluster_id) VALUES ($1, $2, $3, $4, $5, $6) "
 	"ON CONFLICT (node_id) DO UPDATE SET heard = excluded.heard, listened = excluded.listened, "
 	"tasks = coalesce(excluded.tasks, h.tasks), users = coalesce(excluded.users, h.users)",
-	.nargs = 5, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, INT4OID, INT4OID}
+	.nargs = 6, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID, INT4OID, INT4OID, INT8OID}
 };
 
-/* What zdu itself has stopped is not missed; and what was never heard cannot fall silent. */
+/*
+ * What zdu itself has stopped is not missed; and what was never heard cannot
+ * fall silent.  Every sweep asks, and nobody falls silent before a ttl is over
+ * since that one was heard who has not been heard for longest: until then
+ * nothing is read.  Then it is one narrow row of each, and of nodes only those
+ * that are silent (OFFSET, lest it becomes a join with all of them).
+ */
 static ZduQuery unheard_nodes = {
 	.text =
-	"SELECT n.node_id FROM zdu.node n JOIN zdu.node_heard h ON h.node_id = n.node_id "
-	"WHERE n.cluster_id = $1 AND n.state <> 'OFFLINE' AND NOT n.taken AND h.heard IS NOT NULL AND h.listened + $2 < $3",
+	"WITH seen AS MATERIALIZED (SELECT a.first, a.silent FROM zdu.cluster c CROSS JOIN LATERAL "
+	"    (SELECT min(h.listened) AS first, array_agg(h.node_id) FILTER (WHERE h.listened < $3 - $2) AS silent "
+	"     FROM zdu.node_heard h WHERE h.cluster_id = c.cluster_id AND h.heard IS NOT NULL) a "
+	"  WHERE c.cluster_id = $1 AND c.heard_from < $3 - $2), "
+	"noted AS (UPDATE zdu.cluster c SET heard_from = coalesce(s.first, $3) FROM seen s WHERE c.cluster_id = $1 AND c.heard_from <> coalesce(s.first, $3)) "
+	"SELECT n.node_id FROM seen s CROSS JOIN LATERAL unnest(s.silent) AS g(node_id) "
+	"CROSS JOIN LATERAL (SELECT o.node_id FROM zdu.node o WHERE o.node_id = g.node_id AND o.state <> 'OFFLINE' AND NOT o.taken OFFSET 0) n",
 	.nargs = 3, .argtypes = {INT8OID, FLOAT8OID, FLOAT8OID}
 };
 
@@ -417,7 +428,7 @@ zdu_node_insert(const ZduFacts *f, const char *name, ZduNodeState state)
 		zdu_int8(f->cluster_id), zdu_text(name), zdu_text(zdu_state_name(ZDU_NODE, state)), zdu_time(zdu_now()), zdu_float8(f->listened)
 	});
 	node = zdu_node_known(f, name);
-	zdu_run(&insert_heard, (ZduArg[]) {zdu_int8(node->id)});
+	zdu_run(&insert_heard, (ZduArg[]) {zdu_int8(node->id), zdu_int8(f->cluster_id)});
 	zdu_budgets_settle(f, node->id);
 	/* With the budgets that it falls under by now. */
 	return zdu_node_known(f, name);
@@ -434,7 +445,7 @@ zdu_node_heard(const ZduFacts *f, int64 id, int tasks, int users)
 {
 	zdu_run(&store_heard, (ZduArg[]) {
 		zdu_int8(id), zdu_time(zdu_now()), zdu_float8(f->listened),
-		tasks < 0 ? zdu_null() : zdu_int4(tasks), users < 0 ? zdu_null() : zdu_int4(users)
+		tasks < 0 ? zdu_null() : zdu_int4(tasks), users < 0 ? zdu_null() : zdu_int4(users), zdu_int8(f->cluster_id)
 	});
 }
 

@@ -89,6 +89,9 @@ zdu_standing_keep(const ZduFacts *f, const ZduRunbook *rb)
 		vars[n] = path_vars(standing[i].path, zdu_get_text(spec, standing[i].path));
 		every[n++] = zdu_get_duration(spec, "every", LOOK_EVERY);
 	}
+	/* Nothing is wanted and nothing is there: so it is with most runbooks, at every sweep. */
+	if (n == 0 && !f->schema_watched && !f->copies_watched)
+		return;
 	zdu_run(&keep_watches, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_text_array(kinds, n), zdu_jsonb_array(looks, n), zdu_jsonb_array(vars, n), zdu_float8_array(every, n)
 	});

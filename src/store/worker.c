@@ -54,7 +54,7 @@ static ZduQuery observations_due = {
 	"WITH due AS (SELECT n.node_id, n.name FROM zdu.node n LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id "
 	"  WHERE n.cluster_id = $1 AND ($2::text IS NULL OR n.name = $2) AND NOT n.reports "
 	"  AND (h.asked IS NULL OR h.asked <= $3 - make_interval(secs => $4) OR h.asked > $3)), "
-	"asked AS (INSERT INTO zdu.node_heard AS h (node_id, asked) SELECT node_id, $3 FROM due ORDER BY node_id "
+	"asked AS (INSERT INTO zdu.node_heard AS h (node_id, cluster_id, asked) SELECT node_id, $1, $3 FROM due ORDER BY node_id "
 	"  ON CONFLICT (node_id) DO UPDATE SET asked = excluded.asked) "
 	"SELECT node_id, name FROM due ORDER BY node_id",
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}

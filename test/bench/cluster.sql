@@ -16,8 +16,8 @@ SELECT c.cluster_id, 'app' || i, 'z' || i % 4, 'ACTIVE', '1.0.0', true
 FROM zdu.cluster c, generate_series(1, :nodes - 1) AS i;
 INSERT INTO zdu.node_count (cluster_id, version, state, confirmed, in_rotation, taken, n)
 SELECT cluster_id, '1.0.0', 'ACTIVE', false, true, false, :nodes - 1 FROM zdu.cluster;
-INSERT INTO zdu.node_heard (node_id, heard)
-SELECT node_id, zdu_clock() FROM zdu.node;
+INSERT INTO zdu.node_heard (node_id, cluster_id, heard)
+SELECT node_id, cluster_id, zdu_clock() FROM zdu.node;
 SELECT zdu_join('c', 'app0', '1.0.0');
 SELECT zdu_heartbeat('c', 'app0', state => 'ACTIVE');
 \if :budgets
