@@ -49,8 +49,11 @@ static ZduQuery busy_dependent = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+/* Whether a variable has a value, and not which one, is asked: so of nodes with the same of their own one is enough. */
 static ZduQuery all_vars = {
-	.text = "SELECT name, vars FROM zdu.node_vars WHERE cluster_id = $1 ORDER BY name",
+	.text =
+	"SELECT v.name, v.vars FROM (SELECT min(node_id) AS node_id FROM zdu.node WHERE cluster_id = $1 "
+	"  GROUP BY vars, address IS NULL, zone IS NULL, role IS NULL) k JOIN zdu.node_vars v ON v.node_id = k.node_id ORDER BY v.name",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
