@@ -52,13 +52,34 @@ static ZduQuery youngest_taken = {
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 };
 
-/* What gates that are still shut want as a soak; how long they want for anything else nobody knows. */
-static ZduQuery soaks_left = {
+/*
+ * Behind which places gates are still shut, and what they want as a soak; how
+ * long they want for anything else nobody knows.  Last the place of the last node.
+ */
+static ZduQuery gates_left = {
 	.text =
-	"SELECT sum(s.soak)::double precision FROM (SELECT max(CASE WHEN reached IS NULL THEN soak ELSE greatest(reached + soak - $2, 0) END) AS soak "
-	"  FROM zdu.upgrade_gate WHERE upgrade_id = $1 AND opened_at IS NULL AND place < 2147483647 GROUP BY place) s",
-	.nargs = 2, .argtypes = {INT8OID, FLOAT8OID}
+	"SELECT place, max(CASE WHEN reached IS NULL THEN soak ELSE greatest(reached + soak - $3, 0) END)::double precision "
+	"FROM zdu.upgrade_gate WHERE upgrade_id = $1 AND opened_at IS NULL AND place < 2147483647 GROUP BY place "
+	"UNION ALL (SELECT place, 0 FROM zdu.node WHERE cluster_id = $2 AND heading IS NOT NULL AND place < 2147483647 ORDER BY place DESC LIMIT 1) ORDER BY 1",
+	.nargs = 3, .argtypes = {INT8OID, INT8OID, FLOAT8OID}
 };
+
+/* Nodes that wait under one limit. */
+typedef struct Waiting
+{
+	int			at_once;		/* 0: any number */
+	int			nodes;
+	int			max_begun;		/* 0: any number */
+	double		interval;
+} Waiting;
+
+/* What shut gates make of the nodes that wait: no wave begins before the last one is over. */
+typedef struct Waves
+{
+	int			n;
+	double	   *share;			/* of all that wait */
+	double		soaks;			/* seconds */
+} Waves;
 
 static int
 rounds(int nodes, int at_once)
@@ -95,10 +116,46 @@ zdu_expect_nodes(const ZduFacts *f, int nodes)
 	return pace < 0 ? "" : about(rounds(nodes, zdu_limit_resolve(f->max_unavailable, f->total)) * pace);
 }
 
+/* Where `waiting` nodes wait; a budget's are taken to be in each wave by the same share. */
+static Waves
+waves_left(const ZduFacts *f, int waiting)
+{
+	uint64		rows = zdu_run(&gates_left, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_int8(f->cluster_id), zdu_float8(f->listened)});
+	ZduReader	r = zdu_reader();
+	Waves		w = {.n = 1, .share = palloc0(sizeof(double) * (rows + 1))};
+	int			before = 0;
+
+	w.share[0] = 1;
+	for (uint64 i = 0; i < rows && zdu_next_row(&r); i++)
+	{
+		int			place = zdu_read_int4(&r);
+
+		/* Behind the gate before, which is the first of all when i is 0. */
+		if (i > 0 && waiting > 0)
+		{
+			w.share[w.n] = Min((double) (place - before) / waiting, w.share[0]);
+			w.share[0] -= w.share[w.n++];
+		}
+		before = place;
+		w.soaks += zdu_read_float8(&r, 0);
+	}
+	return w;
+}
+
+static double
+rounds_left(const Waves *w, const Waiting *k)
+{
+	double		n = 0;
+
+	for (int i = 0; i < w->n; i++)
+		n += ceil(k->nodes * w->share[i] / k->at_once - 1e-9);
+	return n;
+}
+
 /*
  * Seconds that are left, negative: nobody knows.  Not a plan, which reads
  * every node: the rounds, or the rate, that the fullest budget still needs,
- * after what is in flight.
+ * after what is in flight, wave by wave.
  */
 static double
 seconds_left(const ZduFacts *f)
@@ -108,36 +165,43 @@ seconds_left(const ZduFacts *f)
 	double		pace = zdu_pace(f);
 	double		longest = 0;
 	double		in_flight;
+	uint64		n;
+	Waiting    *waiting;
+	Waves		waves = {.n = 1, .share = (double[]) {1}};
 	ZduReader	r;
 
 	if (pace < 0)
 		return -1;
-	zdu_run(grouped ? &waiting_nodes_of_group : &waiting_nodes, (ZduArg[]) {
+	n = zdu_run(grouped ? &waiting_nodes_of_group : &waiting_nodes, (ZduArg[]) {
 		zdu_int8(f->cluster_id), zdu_text(back ? f->original : f->target), zdu_bool(back), zdu_text(f->max_unavailable)
 	});
+	waiting = palloc(sizeof(Waiting) * (n + 1));
 	r = zdu_reader();
-	while (zdu_next_row(&r))
+	for (uint64 i = 0; i < n && zdu_next_row(&r); i++)
 	{
 		char	   *limit = zdu_read_text(&r);
 		int			total = zdu_read_int4(&r);
-		int			waiting = zdu_read_int4(&r);
-		int			max_begun = zdu_read_int4(&r);
-		double		interval = zdu_read_float8(&r, 0);
 
-		if (limit != NULL)
-			longest = Max(longest, rounds(waiting, zdu_limit_resolve(limit, total)) * pace);
-		if (max_begun > 0 && waiting > 0)
-			longest = Max(longest, (rounds(waiting, max_begun) - 1) * interval + pace);
+		waiting[i].at_once = limit != NULL ? zdu_limit_resolve(limit, total) : 0;
+		waiting[i].nodes = zdu_read_int4(&r);
+		waiting[i].max_begun = zdu_read_int4(&r);
+		waiting[i].interval = zdu_read_float8(&r, 0);
+	}
+	if (!back)
+		waves = waves_left(f, waiting[0].nodes);
+	for (uint64 i = 0; i < n; i++)
+	{
+		const Waiting *k = &waiting[i];
+
+		if (k->at_once > 0)
+			longest = Max(longest, rounds_left(&waves, k) * pace);
+		if (k->max_begun > 0 && k->nodes > 0)
+			longest = Max(longest, (rounds(k->nodes, k->max_begun) - 1) * k->interval + pace);
 	}
 	zdu_run(&youngest_taken, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now())});
 	r = zdu_reader();
 	in_flight = zdu_next_row(&r) ? zdu_read_float8(&r, pace) : pace;
-	longest += Max(pace - in_flight, 0);
-	if (back)
-		return longest;
-	zdu_run(&soaks_left, (ZduArg[]) {zdu_int8(f->upgrade_id), zdu_float8(f->listened)});
-	r = zdu_reader();
-	return longest + (zdu_next_row(&r) ? zdu_read_float8(&r, 0) : 0);
+	return longest + Max(pace - in_flight, 0) + waves.soaks;
 }
 
 Datum

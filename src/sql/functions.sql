@@ -20,7 +20,7 @@ CREATE FUNCTION zdu_eta(
 RETURNS interval
 LANGUAGE C STABLE STRICT
 AS 'MODULE_PATHNAME', 'zdu_eta';
-COMMENT ON FUNCTION zdu_eta(text) IS 'How long the upgrade of a cluster will still take, for zdu.status: the rounds (or the rate) that the fullest budget still needs, at zdu_expected each, after what is in flight, and the soaks of gates. It reads counts, not nodes; zdu_plan is exact. NULL: nobody knows, it does not run, or nothing is left but what people do.';
+COMMENT ON FUNCTION zdu_eta(text) IS 'How long the upgrade of a cluster will still take, for zdu.status: the rounds (or the rate) that the fullest budget still needs, at zdu_expected each, after what is in flight, wave by wave where gates are shut, and their soaks. It reads counts, not nodes; zdu_plan is exact. NULL: nobody knows, it does not run, or nothing is left but what people do.';
 
 CREATE FUNCTION zdu_limit(
 	max_unavailable text,
