@@ -13,6 +13,7 @@
 #include "store/deployment.h"
 #include "store/event.h"
 #include "store/guard.h"
+#include "store/plan.h"
 #include "store/queue.h"
 #include "zdu.h"
 
@@ -313,11 +314,13 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 	int			nplan;
 	ZduPlanNode *plan = zdu_nodes_to_order(f->cluster_id, &nplan);
 	ZduOrder	order = zdu_order_load(f->policy);
-	int64	   *queued = palloc(sizeof(int64) * (n + 1));
-	int			nqueued = 0;
+	ZduPlanNode *back = palloc(sizeof(ZduPlanNode) * (nplan + 1));
+	int			nback = 0;
 	int			affected = 0;
 	int			nbegun;
 	int64	   *begun_ids = begun(f, 0, &nbegun);
+	int			nqueued;
+	int64	   *queued;
 
 	(void) zdu_steps_unwind(f, 0);
 	zdu_nodes_dequeue(f, 0, false);
@@ -334,12 +337,18 @@ zdu_roll_back(ZduFacts *f, const char *reason)
 	for (int i = 0; i < nplan; i++)
 	{
 		ZduNode    *node = zdu_node_find(nodes, n, plan[i].id);
+		if (node->taken || is_touched(f, node, begun_ids, nbegun))
+			back[nback++] = plan[i];
+	}
+	/* Who is in flight keeps its place until it is unwound. */
+	queued = zdu_plan_way_back(f, back, nback, &nqueued);
+	for (int i = 0; i < nback; i++)
+	{
+		ZduNode    *node = zdu_node_find(nodes, n, back[i].id);
 		bool		touched = is_touched(f, node, begun_ids, nbegun);
 
 		if (node->taken)
 			zdu_unwind(f, node);
-		else if (touched)
-			queued[nqueued++] = node->id;
 		if (node->taken || touched)
 			affected++;
 	}

@@ -196,6 +196,12 @@ choose_nodes(Maker *m)
 	ZduPack    *p = &plan->pack;
 
 	plan->nodes = make_array(m->nknown, sizeof(ZduPlanNode));
+	if (m->wish->back != NULL)
+	{
+		p->nnodes = m->wish->nback;
+		memcpy(plan->nodes, m->wish->back, sizeof(ZduPlanNode) * p->nnodes);
+		return;
+	}
 	for (int i = 0; i < m->nknown; i++)
 		if (is_planned(m, &m->known[i]))
 		{
@@ -320,6 +326,14 @@ set_waves(Maker *m)
 		if (p->nwaves > 1)
 			waves[p->nwaves - 2].soak = Max(waves[p->nwaves - 2].soak, soak);
 	}
+}
+
+static void
+set_one_wave(Maker *m)
+{
+	m->plan->pack.nwaves = 1;
+	m->plan->pack.waves = make_array(1, sizeof(ZduPackWave));
+	m->plan->waves = make_array(1, sizeof(char *));
 }
 
 /*
@@ -471,10 +485,26 @@ zdu_plan_make(const ZduFacts *f, const ZduPlanWish *wish)
 	set_limits(&m);
 	choose_nodes(&m);
 	set_nodes(&m);
-	set_waves(&m);
+	if (wish->back == NULL)
+		set_waves(&m);
+	else
+		set_one_wave(&m);
 	load_copies(&m);
 	pack(m.plan);
 	m.plan->sequence = sort_places(m.plan, compare_sequence);
 	m.plan->turns = sort_places(m.plan, compare_final);
 	return m.plan;
+}
+
+int64 *
+zdu_plan_way_back(const ZduFacts *f, const ZduPlanNode *nodes, int n, int *nids)
+{
+	ZduPlan    *plan = zdu_plan_make(f, &(ZduPlanWish) {.anew = true, .back = nodes, .nback = n});
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
+
+	*nids = 0;
+	for (int i = 0; i < n; i++)
+		if (!plan->taken[plan->turns[i]])
+			ids[(*nids)++] = plan->nodes[plan->turns[i]].id;
+	return ids;
 }

@@ -20,6 +20,8 @@ typedef struct ZduPlanWish
 	const char *node_group;		/* only its nodes; NULL: all */
 	int			canary;			/* so many nodes first, and alone; 0: none */
 	bool		anew;			/* while an upgrade is active: what comes besides, not what is left */
+	const ZduPlanNode *back;	/* these go back, ranked already, and no gate stands in their way; NULL: forward */
+	int			nback;
 } ZduPlanWish;
 
 /* A limit that a node may wait for; one row of zdu.budget may be two. */
@@ -50,5 +52,11 @@ typedef struct ZduPlan
 
 /* Plans the upgrade of a cluster as it is now; while one is active, what is left of that. */
 extern ZduPlan *zdu_plan_make(const ZduFacts *f, const ZduPlanWish *wish);
+
+/*
+ * Returns those of n ranked nodes that are not in flight, by id, in the order in
+ * which they are best brought back under the budgets that they were taken under.
+ */
+extern int64 *zdu_plan_way_back(const ZduFacts *f, const ZduPlanNode *nodes, int n, int *nids);
 
 #endif							/* ZDU_STORE_PLAN_H */

@@ -32,7 +32,7 @@ INSERT INTO pg_temp.world VALUES
     ('dice12', 12, 30, '40%', 3, '34%', 4, '50%', 4, true);
 INSERT INTO pg_temp.world SELECT 'dice' || s, s, 30, '40%', 3, '34%', 4, '50%', NULL, false FROM generate_series(2, 11) AS s;
 INSERT INTO pg_temp.world VALUES ('waves', 1, 30, '40%', 3, '34%', 4, '50%', NULL, true, 2, '20 s'), ('lone', 0, 6, '2', 2, '1', 0, NULL, NULL, true, 1, '0');
-SELECT plan(2 + (SELECT count(*) + 2 * count(by_name) + 5 * count(*) FILTER (WHERE driven) FROM pg_temp.world)::int + 2);
+SELECT plan(2 + (SELECT count(*) + 2 * count(by_name) + 5 * count(*) FILTER (WHERE driven) FROM pg_temp.world)::int + 4);
 
 SELECT is((SELECT order_by::text FROM zdu.policy WHERE name = 'default' AND shipped), '{role}', 'N14: the policy that ships leaves nodes of one role equal');
 SELECT sim.make(w.name, w.nodes, jsonb_build_object('max_unavailable', w.share), pg_temp.slow()) FROM pg_temp.world w;
@@ -80,6 +80,16 @@ SELECT ok(sim.drive_until(w.name, format('(SELECT done = %L FROM zdu.status WHER
           format('N14: %s: it is rolled', w.name)) FROM pg_temp.world w WHERE w.driven;
 SELECT is(pg_temp.taken(w.name), p.planned, format('N14: %s: the exchange takes the nodes as planned', w.name)) FROM pg_temp.world w JOIN pg_temp.plan p USING (name) WHERE w.driven;
 SELECT is(pg_temp.rounds(w.name) * interval '1 min' + w.soak, p.makespan, format('N14: %s: in as many rounds as planned', w.name)) FROM pg_temp.world w JOIN pg_temp.plan p USING (name) WHERE w.driven;
+
+-- --- and back -----------------------------------------------------------------------
+
+SET LOCAL session_replication_role = replica;
+UPDATE zdu.node SET took = 60;
+SET LOCAL session_replication_role = origin;
+SELECT zdu_rollback('tail');
+SELECT is(sim.drive('tail', 'rolled_back', slots => 50), 'rolled_back', 'L23: it is rolled back');
+SELECT is((SELECT count(DISTINCT e.at) FROM zdu.event e WHERE e.cluster = 'tail' AND e.what = 'taken' AND e.new = 'yes' AND e.reason = 'back'), 4::bigint,
+          'L23: on the way back too the zone that takes longest goes first where the others would else leave it alone at the end');
 
 SELECT * FROM finish();
 ROLLBACK;
