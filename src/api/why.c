@@ -39,7 +39,7 @@ static ZduQuery serving_versions = {
 static ZduQuery steps_in_flight = {
 	.text =
 	"SELECT coalesce(n.name || ' ', '') || s.title, s.state, "
-	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' "
+	"  CASE WHEN s.phase = 'drain' AND s.evidence ? 'scur' THEN (s.evidence->>'scur') || ' requests left' || coalesce(', ' || nullif(s.evidence->>'qcur', '0') || ' in its queue', '') "
 	"       WHEN s.stage = 'end' THEN 'is being ended' "
 	"       WHEN s.state = 'unknown' THEN 'its worker is unheard' || CASE WHEN s.not_before > $3 THEN "
 	"         ', somebody looks in ' || ceil(s.not_before - $3) || ' s, when what it began is over' ELSE '' END "

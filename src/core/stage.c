@@ -69,11 +69,14 @@ looked(const ZduStageView *s, const ZduReport *r, double now)
 	ZduStageOutcome o = unchanged(s);
 	bool		late = now >= s->deadline;
 
-	if (r->until == ANSWER_YES)
+	/* Before the action it may be what an earlier attempt has left behind. */
+	if (r->failed && (!s->has_act || s->act_ok != ANSWER_UNKNOWN))
+		return attempt_failed(s, now, "seen to have failed");
+	if (r->until == ANSWER_YES && !r->failed)
 		return holds(s, now);
 
 	o.holds_since = -1;
-	if (r->until == ANSWER_UNKNOWN)
+	if (r->until == ANSWER_UNKNOWN && !r->failed)
 		return late ? attempt_failed(s, now, "cannot tell whether it is done") : o;
 
 	/* What held at the first look, but not for long enough, was not done by us: it is still to be acted on. */

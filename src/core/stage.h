@@ -30,7 +30,7 @@ typedef enum ZduAnswer
 
 typedef enum ZduReportKind
 {
-	REPORT_LOOKED,				/* one look is over, `until` was evaluated */
+	REPORT_LOOKED,				/* one look is over, `until` and `fail` were evaluated */
 	REPORT_ACTED,				/* the action ended; `ok` is the worker's word */
 	REPORT_ACTING,				/* still at it */
 	REPORT_RELEASED				/* handed back; `ended` if nothing of it runs */
@@ -42,6 +42,7 @@ typedef struct ZduReport
 	ZduAnswer	until;
 	bool		ok;
 	bool		ended;
+	bool		failed;			/* what was seen says that it has failed for good */
 } ZduReport;
 
 typedef struct ZduStageView

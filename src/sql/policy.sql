@@ -108,7 +108,8 @@ INSERT INTO zdu.policy (name, shipped, early_end, cancel, rollback, offline_at_e
 VALUES ('eft', true, 'force', 'never', 'never', 'fence', 'any', 'delta');
 INSERT INTO zdu.policy (name, shipped, version_step, min_version, require_latest_patch, max_unavailable, schema_phase)
 VALUES ('camunda', true, 'next_minor', '7.5', true, '33%', 'pre');
-INSERT INTO zdu.policy (name, shipped, version_step, order_by) VALUES ('jahia', true, 'any', '{role,group}');
+INSERT INTO zdu.policy (name, shipped, version_step, order_by, max_unavailable)
+VALUES ('jahia', true, 'any', '{role,group}', '1'), ('jahia-two-groups', true, 'any', '{role,group}', '50%');
 INSERT INTO zdu.policy (name, shipped, version_step, min_availability) VALUES ('crate', true, 'listed', 'primaries');
 
 CREATE VIEW zdu.current_policy AS

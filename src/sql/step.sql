@@ -16,6 +16,7 @@ CREATE TABLE zdu.step_plan
 	look jsonb[] NOT NULL,
 	force jsonb[] NOT NULL,
 	until text[] NOT NULL,
+	fail text[],
 	programs text[] NOT NULL,
 	retries bigint[] NOT NULL,
 	retry_delay double precision[] NOT NULL,
@@ -47,6 +48,7 @@ COMMENT ON COLUMN zdu.step_plan.act IS 'args of verb act, see doc/protocol.md; N
 COMMENT ON COLUMN zdu.step_plan.look IS 'args of verb probe; NULL: a timer';
 COMMENT ON COLUMN zdu.step_plan.force IS 'args of the forced action after the last attempt; NULL: none';
 COMMENT ON COLUMN zdu.step_plan.until IS 'jsonpath predicate over the evidence';
+COMMENT ON COLUMN zdu.step_plan.fail IS 'jsonpath predicate over the evidence that says that it has failed; NULL: none, or of none of them';
 COMMENT ON COLUMN zdu.step_plan.programs IS 'programs that a worker must have; NULL: none';
 COMMENT ON COLUMN zdu.step_plan.retries IS 'further attempts that zdu_retry allows each time';
 COMMENT ON COLUMN zdu.step_plan.retry_delay IS 'seconds before the next attempt';
@@ -122,7 +124,7 @@ SELECT
 	s.state, s.settled, s.stage, s.attempt, s.attempts, p.retries[s.place] AS retries, p.retry_delay[s.place] AS retry_delay,
 	CASE WHEN s.forced THEN p.force[s.place] ELSE p.act[s.place] END AS act, p.look[s.place] AS look,
 	CASE WHEN s.forced THEN p.act[s.place] ELSE p.force[s.place] END AS force,
-	p.until[s.place] AS until, p.vars, string_to_array(p.programs[s.place], ' ') AS programs, p.hold_for[s.place] AS hold_for,
+	p.until[s.place] AS until, p.fail[s.place] AS fail, p.vars, string_to_array(p.programs[s.place], ' ') AS programs, p.hold_for[s.place] AS hold_for,
 	p.timeout[s.place] AS timeout, p.expect[s.place] AS expect, s.epoch, s.number, s.worker, s.incarnation, s.deadline,
 	s.not_before, s.holds_since, s.act_ok, s.evidence, s.log, s.started_at, s.ended_at,
 	p.phase[s.place] || coalesce(' ' || p.task[s.place], '') AS title

@@ -23,7 +23,7 @@ static const UntilRow default_untils[] = {
 	{"haproxy", "drain", "$.admin == \"drain\" || $.admin == \"maint\""},
 	{"haproxy", "maint", "$.admin == \"maint\""},
 	{"haproxy", "ready", "$.admin == \"ready\" && ($.status starts with \"UP\" || $.status == \"no check\")"},
-	{"haproxy", NULL, "$.scur == 0"},
+	{"haproxy", NULL, "$.scur == 0 && $.qcur == 0"},
 	{"http", NULL, "$.http_code == 200"},
 	{"sql", NULL, "$.row_count > 0"},
 	{"exec", NULL, "$.exit == 0"}

@@ -314,20 +314,37 @@ all_hold(Jsonb *seen, Datum path, Jsonb *vars)
 	return answer;
 }
 
+/* Does it hold for any of the evidence? */
+static bool
+any_holds(Jsonb *seen, Datum path, Jsonb *vars)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	if (!JB_ROOT_IS_ARRAY(seen))
+		return holds(seen, path, vars) == ANSWER_YES;
+	it = JsonbIteratorInit(&seen->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+		if (token == WJB_ELEM && holds(JsonbValueToJsonb(&v), path, vars) == ANSWER_YES)
+			return true;
+	return false;
+}
+
 /* The predicate parsed last: steps that are reported together are often in the same phase. */
 typedef struct Predicate
 {
-	const char *until;			/* NULL: none yet */
+	const char *text;			/* NULL: none yet */
 	Datum		path;
 } Predicate;
 
 static Datum
-path_of(Predicate *last, const char *until)
+path_of(Predicate *last, const char *text)
 {
-	if (last->until == NULL || strcmp(last->until, until) != 0)
+	if (last->text == NULL || strcmp(last->text, text) != 0)
 	{
-		last->path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(until));
-		last->until = until;
+		last->path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(text));
+		last->text = text;
 	}
 	return last->path;
 }
@@ -421,6 +438,7 @@ zdu_reports_match_steps(int64 cluster_id, Jsonb *reports, const char *worker, co
 	int			nnumbers = 0;
 	bool		rest = false;
 	Predicate	last = {NULL, 0};
+	Predicate	last_fail = {NULL, 0};
 
 	for (int i = 0; i < n; i++)
 	{
@@ -454,7 +472,10 @@ zdu_reports_match_steps(int64 cluster_id, Jsonb *reports, const char *worker, co
 		if (!s->mine)
 			zdu_report_stale(m);
 		else if (m->report.kind == REPORT_LOOKED && m->report.ok && s->until != NULL)
+		{
 			m->report.until = all_hold(m->saw, path_of(&last, s->until), s->vars);
+			m->report.failed = s->fail != NULL && any_holds(m->saw, path_of(&last_fail, s->fail), s->vars);
+		}
 	}
 	match_settled(cluster_id, matches, n);
 	return rest;

@@ -167,6 +167,7 @@ make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_i
 	s->until = zdu_get_text(phase, "until");
 	if (s->until == NULL)
 		s->until = zdu_until_default(probe != NULL ? probe : phase);
+	s->fail = zdu_get_text(phase, "fail");
 	s->vars = vars;
 	if (zdu_phase_acts(phase) && (s->act = zdu_args_make(phase, &frame, error)) == NULL)
 		return NULL;

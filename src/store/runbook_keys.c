@@ -42,6 +42,7 @@ const ZduKeyRow zdu_runbook_keys[] = {
 	{"statement_timeout", AT_SPEC, KEY_DURATION, "sql"},
 	{"transaction", AT_SPEC, KEY_FLAG, "sql"},
 	{"until", AT_PHASE | AT_GUARD | AT_FACT, KEY_PATH, NULL},
+	{"fail", AT_PHASE, KEY_PATH, NULL},
 	{"probe", AT_PHASE, KEY_SPEC, NULL},
 	{"only", AT_PHASE, KEY_ONLY, NULL},
 	{"for", AT_PHASE, KEY_DURATION, NULL},

@@ -24,7 +24,7 @@ static const char *const phase_names[ZDU_PHASES] = {
 	"FROM zdu.step_state s JOIN zdu.step_plan p ON p.plan_id = s.plan_id "
 
 static ZduQuery steps_named = {
-	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.vars " FROM_STEP
+	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.fail[s.place], p.vars " FROM_STEP
 	"WHERE s.cluster_id = $1 AND NOT s.settled AND s.number > 0 AND s.number = ANY ($2) ORDER BY s.number",
 	.nargs = 4, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID, TEXTOID}
 };
@@ -267,6 +267,7 @@ zdu_steps_named(int64 cluster_id, const int64 *numbers, int nnumbers, const char
 		read_step(&r, s);
 		s->mine = zdu_read_bool(&r);
 		s->until = zdu_read_text(&r);
+		s->fail = zdu_read_text(&r);
 		s->vars = zdu_read_jsonb(&r);
 	}
 	return steps;

@@ -45,7 +45,8 @@ typedef struct ZduStep
 	bool		has_act;
 	bool		has_force;
 	const char *version;		/* the one it works towards */
-	const char *until;			/* of what zdu_steps_named() returns, as is vars */
+	const char *until;			/* of what zdu_steps_named() returns, as are the next two */
+	const char *fail;			/* NULL: nothing that is seen says that it has failed */
 	Jsonb	   *vars;
 	/* what moves */
 	int			epoch;			/* of the token of the last grant */
@@ -94,6 +95,7 @@ typedef struct ZduNewStep
 	Jsonb	   *look;			/* NULL: a timer */
 	Jsonb	   *force;			/* NULL: none */
 	const char *until;
+	const char *fail;			/* NULL: none */
 	Jsonb	   *vars;
 	const char *programs;		/* separated by spaces; NULL: none */
 	double		hold_for;

@@ -192,8 +192,8 @@ SELECT is((SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute WH
           'auto_adopt max_block name shipped', 'L22: no column of the policy is without effect');
 
 -- The documents' policies
-SELECT results_eq($$ SELECT name FROM zdu.policy WHERE shipped ORDER BY name $$, $$ VALUES ('camunda'), ('confluence'), ('crate'), ('default'), ('eft'), ('jahia') $$,
-                  'L22: six policies are shipped, as rows');
+SELECT results_eq($$ SELECT name::text FROM zdu.policy WHERE shipped ORDER BY name $$, $$ VALUES ('camunda'), ('confluence'), ('crate'), ('default'), ('eft'), ('jahia'), ('jahia-two-groups') $$,
+                  'L22: the documents'' policies are shipped, as rows');
 SELECT is((SELECT (early_end, cancel, rollback, offline_at_end, config_lock)::text FROM zdu.policy WHERE name = 'eft'), '(force,never,never,fence,delta)',
           'L18: eft ends early and fences, cannot be undone, records changes as deltas');
 SELECT is((SELECT (version_step, min_version::text, require_latest_patch, max_unavailable, schema_phase)::text FROM zdu.policy WHERE name = 'camunda'), '(next_minor,7.5,t,33%,pre)',
@@ -201,5 +201,6 @@ SELECT is((SELECT (version_step, min_version::text, require_latest_patch, max_un
 SELECT is((SELECT (version_step, min_availability, reallocate)::text FROM zdu.policy WHERE name = 'crate'), '(listed,primaries,t)', 'D3: crate keeps primaries and takes listed steps');
 SELECT is((SELECT (offline_at_end, cancel)::text FROM zdu.policy WHERE name = 'confluence'), '(drop,until_first_upgrade)', 'L16: confluence drops nodes that are OFFLINE at the end');
 SELECT is((SELECT (order_by, max_unavailable)::text FROM zdu.policy WHERE name = 'jahia'), '("{role,group}",1)', 'N14: jahia takes the processing node first, and one node at a time');
+SELECT is((SELECT (order_by, max_unavailable)::text FROM zdu.policy WHERE name = 'jahia-two-groups'), '("{role,group}",50%)', 'M9: jahia-two-groups takes half of them together');
 SELECT * FROM finish();
 ROLLBACK;

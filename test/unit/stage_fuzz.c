@@ -128,7 +128,7 @@ remember_look(Model *m, ZduAnswer until)
 static ZduReport
 draw_report(const Model *m)
 {
-	ZduReport	r = {(ZduReportKind) draw(REPORT_RELEASED + 1), (ZduAnswer) draw(3), draw(2) == 0, draw(2) == 0};
+	ZduReport	r = {(ZduReportKind) draw(REPORT_RELEASED + 1), (ZduAnswer) draw(3), draw(2) == 0, draw(2) == 0, draw(8) == 0};
 
 	/* Mostly what an honest worker would say. */
 	if (draw(3) > 0)
@@ -143,7 +143,7 @@ apply(Model *m, const ZduReport *r)
 	ZduStageOutcome o;
 
 	if (r->kind == REPORT_LOOKED && stage != STAGE_ACT)
-		remember_look(m, r->until);
+		remember_look(m, r->failed ? ANSWER_NO : r->until);
 	o = zdu_stage_advance(&m->view, r, m->now);
 
 	promise(LEGAL, o.state == STEP_RUNNING || zdu_transition_find(ZDU_STEP, STEP_RUNNING, o.state) != NULL);
@@ -154,7 +154,7 @@ apply(Model *m, const ZduReport *r)
 	}
 	if (o.state == STEP_SUCCEEDED)
 	{
-		promise(SUCCEEDS_SEEN, r->kind == REPORT_LOOKED && r->until == ANSWER_YES);
+		promise(SUCCEEDS_SEEN, r->kind == REPORT_LOOKED && r->until == ANSWER_YES && !r->failed);
 		promise(HOLDS_LONG, m->yes_since >= 0 && m->now - m->yes_since >= m->view.hold_for);
 	}
 	if (o.state == STEP_UNKNOWN && stage == STAGE_ACT && !r->ended)

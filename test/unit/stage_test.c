@@ -17,10 +17,11 @@
 #define YES ANSWER_YES
 #define UNKNOWN ANSWER_UNKNOWN
 
-#define LOOKED(until) {REPORT_LOOKED, until, true, false}
-#define ACTED(ok) {REPORT_ACTED, UNKNOWN, ok, false}
-#define ACTING {REPORT_ACTING, UNKNOWN, true, false}
-#define RELEASED(ended) {REPORT_RELEASED, UNKNOWN, false, ended}
+#define LOOKED(until) {REPORT_LOOKED, until, true, false, false}
+#define FAILED(until) {REPORT_LOOKED, until, true, false, true}
+#define ACTED(ok) {REPORT_ACTED, UNKNOWN, ok, false, false}
+#define ACTING {REPORT_ACTING, UNKNOWN, true, false, false}
+#define RELEASED(ended) {REPORT_RELEASED, UNKNOWN, false, ended, false}
 
 /* stage, has an action, its word; attempt, attempts, may force; retry delay, hold for, holds since, deadline */
 typedef struct Case
@@ -79,6 +80,27 @@ static const Case cases[] = {
 	{STAGE_VERIFY, true, NO, ONLY, 0, -1, LATER}, LOOKED(UNKNOWN), STEP_RUNNING, STAGE_VERIFY, STAYS},
 	{"D1", "what only waits is not done because its time is over",
 	{STAGE_VERIFY, false, UNKNOWN, ONLY, 0, -1, OVER}, LOOKED(NO), STEP_FAILED, STAGE_LOOK, STAYS},
+
+	{"M9", "seen to have failed after the action: failed at once",
+	{STAGE_VERIFY, true, YES, ONLY, 0, -1, LATER}, FAILED(NO), STEP_FAILED, STAGE_LOOK, STAYS},
+	{"M9", "also where nobody can tell whether it is done",
+	{STAGE_VERIFY, true, YES, ONLY, 0, -1, LATER}, FAILED(UNKNOWN), STEP_FAILED, STAGE_LOOK, STAYS},
+	{"M9", "also where until holds",
+	{STAGE_VERIFY, true, YES, ONLY, 0, -1, LATER}, FAILED(YES), STEP_FAILED, STAGE_LOOK, STAYS},
+	{"M9", "also where it has held for a while",
+	{STAGE_VERIFY, true, YES, ONLY, 10, 95, LATER}, FAILED(YES), STEP_FAILED, STAGE_LOOK, STAYS},
+	{"M9", "another attempt is left",
+	{STAGE_VERIFY, true, YES, FIRST_OF_TWO, 0, -1, LATER}, FAILED(NO), STEP_PENDING, STAGE_LOOK, -1, NOW + 5, false},
+	{"W4", "before the action it is what somebody left behind: acts",
+	{STAGE_LOOK, true, UNKNOWN, ONLY, 0, -1, LATER}, FAILED(NO), STEP_RUNNING, STAGE_ACT, STAYS},
+	{"W4", "acts also where until holds",
+	{STAGE_LOOK, true, UNKNOWN, ONLY, 0, -1, LATER}, FAILED(YES), STEP_RUNNING, STAGE_ACT, STAYS},
+	{"W4", "acts also where it held at the first look",
+	{STAGE_VERIFY, true, UNKNOWN, ONLY, 10, 95, LATER}, FAILED(YES), STEP_RUNNING, STAGE_ACT, STAYS},
+	{"M9", "what only waits has failed when the first look says so",
+	{STAGE_LOOK, false, UNKNOWN, ONLY, 0, -1, LATER}, FAILED(NO), STEP_FAILED, STAGE_LOOK, STAYS},
+	{"L5", "to be ended: that it has failed does not matter",
+	{STAGE_END, true, UNKNOWN, ONLY, 0, -1, LATER}, FAILED(NO), STEP_RUNNING, STAGE_END, STAYS},
 
 	{"W1", "it must hold: counted from the first look that says so",
 	{STAGE_VERIFY, true, YES, ONLY, 10, -1, LATER}, LOOKED(YES), STEP_RUNNING, STAGE_VERIFY, NOW, -1, false},
