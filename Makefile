@@ -66,6 +66,7 @@ STORE_OBJS = \
 	src/store/budget.o \
 	src/store/calendar.o \
 	src/store/catalogue.o \
+	src/store/closure.o \
 	src/store/count.o \
 	src/store/deployment.o \
 	src/store/document.o \

@@ -9,7 +9,7 @@ CREATE FUNCTION fake.look(of_node text, looks int) RETURNS json LANGUAGE sql
 AS $$
 	SELECT CASE WHEN looks IS NULL THEN (json_agg(e)->0) ELSE json_agg(e) END
 	FROM fake.machine m
-	CROSS JOIN LATERAL (SELECT m.admin, 0 AS scur, m.unit, m.installed, m.installed AS version,
+	CROSS JOIN LATERAL (SELECT m.admin, 0 AS scur, 0 AS qcur, m.unit, m.installed, m.installed AS version,
 		CASE m.unit WHEN 'active' THEN 'UP' ELSE 'DOWN' END AS status, m.unit <> 'active' AS refused) e
 	CROSS JOIN generate_series(1, coalesce(looks, 1))
 	WHERE m.node = of_node;

@@ -43,6 +43,17 @@ zdu_as_of(void)
 	return RecoveryInProgress() ? GetLatestXTime() : 0;
 }
 
+/* "freeze "sale" until 2041-07-09 00:00:00+00": what kept a node that was begun then, negative: never. */
+static char *
+closed_until(const ZduClosure *c, double start)
+{
+	int			i = c->nspans - 1;
+
+	while (i > 0 && start >= 0 && c->spans[i].to > start)
+		i--;
+	return c->ends[i] == NULL ? psprintf("%s, without end", c->what) : psprintf("%s until %s", c->what, c->ends[i]);
+}
+
 /* "app3, budget zone-a: 2 at once" */
 char *
 zdu_plan_waits_for(const ZduPlan *plan, int place)
@@ -58,6 +69,11 @@ zdu_plan_waits_for(const ZduPlan *plan, int place)
 		appendStringInfoString(&text, "never: ");
 	else if (node->after >= 0)
 		appendStringInfo(&text, "%s, ", plan->nodes[node->after].name);
+	if (b != NULL && b->closure != NULL)
+	{
+		appendStringInfoString(&text, closed_until(b->closure, node->turn > 0 ? node->start : -1));
+		return text.data;
+	}
 	if (b != NULL)
 		appendStringInfo(&text, "%s%s%s", b->name == NULL ? "" : "budget ", b->name == NULL ? "" : b->name, b->name == NULL ? "" : ": ");
 	switch (node->wait)

@@ -34,6 +34,13 @@ add(List *rows, const char *rule, char *observed, char *hint)
 	return lappend(rows, r);
 }
 
+/* A freeze, or windows, keep it for good. */
+static bool
+is_closed(const ZduPlan *plan, const ZduPackNode *node)
+{
+	return node->wait == WAIT_RATE && plan->budgets[node->which].closure != NULL;
+}
+
 /* Nodes that no place ever lets go as things stand, a line for each reason. */
 static List *
 add_never(List *rows, const ZduFacts *f, const ZduBegin *b, const ZduPlan *plan)
@@ -54,7 +61,7 @@ add_never(List *rows, const ZduFacts *f, const ZduBegin *b, const ZduPlan *plan)
 		/* For copies zdu_begin refuses; what only waits for the wave before says nothing new. */
 		if (node->wait == WAIT_COPIES || (node->wait == WAIT_WAVE && rows != NIL))
 			continue;
-		rows = add(rows, "D11", psprintf("%s can never be taken: %s", n > 1 ? psprintf("%d nodes, such as %s,", n, name) : name,
+		rows = add(rows, is_closed(plan, node) ? "L22" : "D11", psprintf("%s can never be taken: %s", n > 1 ? psprintf("%d nodes, such as %s,", n, name) : name,
 													 zdu_plan_waits_for(plan, place) + strlen("never: ")),
 				   psprintf("SELECT * FROM zdu_plan(%s) WHERE waits_for LIKE 'never%%'", zdu_wish_args(f, b->wish, b->target)));
 	}

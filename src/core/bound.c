@@ -2,6 +2,7 @@
  * bound.c
  *	  What no schedule can beat.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/pack.h"
@@ -177,6 +178,23 @@ bound_wave(Bound *b, int from, int to)
 	return bound;
 }
 
+/* Returns when a node is done at the earliest, whatever else there is: none of its budgets is closed when it is begun. */
+static double
+bound_node(Bound *b, const ZduPackNode *node)
+{
+	double		opens = 0;
+	double		before;
+
+	do
+	{
+		before = opens;
+		for (int k = 0; k < node->nbudgets; k++)
+			opens = zdu_pack_opens(&b->p->budgets[node->budgets[k]], opens);
+	} while (opens > before && !isinf(opens));
+	b->never |= isinf(opens);
+	return opens + node->duration;
+}
+
 double
 zdu_pack_bound(const ZduPack *p)
 {
@@ -203,5 +221,7 @@ zdu_pack_bound(const ZduPack *p)
 			to++;
 		bound += bound_wave(&b, from, to);
 	}
+	for (int i = 0; i < p->nnodes; i++)
+		bound = larger(bound, bound_node(&b, &p->nodes[i]));
 	return b.never ? -1 : bound;
 }

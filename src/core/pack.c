@@ -10,11 +10,22 @@
  */
 #include "core/pack.h"
 
+#include <math.h>
+
 #include "core/place.h"
 #include "core/planner.h"
 
 #define node_of(pl, w) ((int) ((w) - (pl)->waiting))
 #define container(type, member, pointer) ((type *) ((char *) (pointer) - offsetof(type, member)))
+
+double
+zdu_pack_opens(const ZduPackBudget *b, double at)
+{
+	for (int i = 0; i < b->nclosed; i++)
+		if (b->closed[i].from <= at && at < b->closed[i].to)
+			at = b->closed[i].to;
+	return at;
+}
 
 /*
  * The signature whose budgets have most to do comes first among equals: what
@@ -70,17 +81,26 @@ gate_open(const Planner *pl, const Gate *g)
 
 	if (!g->rate)
 		return zdu_has_place(b->given.limit, b->used, 1);
+	if (zdu_pack_opens(&b->given, pl->now) > pl->now)
+		return false;
 	return b->given.max_begun == 0 || b->nbegun < b->given.max_begun || b->begun[b->nbegun % b->ring] + b->given.interval <= pl->now;
 }
 
-/* A rate opens by itself, when its oldest beginning is long enough ago. */
+/* A rate opens by itself, when its oldest beginning is long enough ago; what is closed, at the end of that. */
 static void
 set_opening(Planner *pl, Budget *b)
 {
+	double		opens = pl->now;
+
 	if (b->opens)
 		return;
+	if (b->given.max_begun > 0 && b->nbegun >= b->given.max_begun)
+		opens = fmax(opens, b->begun[b->nbegun % b->ring] + b->given.interval);
+	opens = zdu_pack_opens(&b->given, opens);
+	if (isinf(opens))
+		return;
 	b->opening.rank = b->opening.place = 0;
-	b->opening.weight = -(b->begun[b->nbegun % b->ring] + b->given.interval);
+	b->opening.weight = -opens;
 	zdu_heap_push(&pl->openings, &b->opening);
 	b->opens = true;
 }

@@ -14,6 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A time in which nothing is begun: from..to, to itself not in it; INFINITY: for good. */
+typedef struct ZduPackSpan
+{
+	double		from;
+	double		to;
+} ZduPackSpan;
+
 typedef struct ZduPackBudget
 {
 	int			limit;			/* nodes unavailable at once; negative: any number */
@@ -21,6 +28,8 @@ typedef struct ZduPackBudget
 	int			max_begun;		/* nodes begun per interval; 0: any number */
 	double		interval;
 	int			max_failures;	/* negative: any number */
+	const ZduPackSpan *closed;	/* in their order */
+	int			nclosed;
 } ZduPackBudget;
 
 typedef struct ZduPackResource
@@ -39,7 +48,7 @@ typedef enum ZduPackWait
 {
 	WAIT_NOTHING,
 	WAIT_BUDGET,				/* which: the budget */
-	WAIT_RATE,					/* the same, for its rate */
+	WAIT_RATE,					/* the same, for its rate, or because it was closed */
 	WAIT_COPIES,				/* which: the resource */
 	WAIT_WAVE,					/* which: the wave before */
 	WAIT_HELD					/* too many failures */
@@ -104,6 +113,9 @@ typedef struct ZduPack
 	bool		held;			/* more than max_failures, or than a budget's */
 	int64_t		work;			/* looks at candidates: what planning cost */
 } ZduPack;
+
+/* Returns the first moment from `at` on at which a budget is not closed; INFINITY: none. */
+extern double zdu_pack_opens(const ZduPackBudget *b, double at);
 
 /*
  * Plans.  Sets what is found; false: no memory.  alloc'd memory is the

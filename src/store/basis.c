@@ -28,7 +28,9 @@ static ZduQuery parts = {
 	"      ORDER BY r.shipped, r.revision DESC LIMIT 1) "
 	"  UNION ALL SELECT 8, 'releases', (SELECT coalesce(string_agg(to_jsonb(r)::text, '' ORDER BY r.version), '') FROM zdu.release r WHERE r.product = (SELECT product FROM c)) "
 	"      || (SELECT coalesce(string_agg(to_jsonb(e)::text, '' ORDER BY e.from_low, e.from_high, e.to_low, e.to_high), '') "
-	"          FROM zdu.release_path e WHERE e.product = (SELECT product FROM c))) b "
+	"          FROM zdu.release_path e WHERE e.product = (SELECT product FROM c)) "
+	"  UNION ALL SELECT 9, 'freezes', (SELECT string_agg(jsonb_build_array(z.name, z.kind, z.during, z.selector)::text, '' ORDER BY z.name) "
+	"      FROM zdu.calendar k JOIN zdu.freeze z ON z.freeze_id = k.freeze_id WHERE k.cluster_id = $1)) b "
 	"ORDER BY b.ord",
 	.nargs = 5, .argtypes = {INT8OID, TEXTOID, TEXTOID, INT4OID, INT4OID}
 };

@@ -10,6 +10,13 @@
 #include "store/facts.h"
 #include "store/node.h"
 
+/* What a selector says of a node; a key that it has not says nothing.  Of one selector and many nodes. */
+#define ZDU_SELECTS(selector, n) \
+	"(" selector "->>'group' IS NULL OR " n ".node_group = " selector "->>'group') " \
+	"AND (" selector "->>'zone' IS NULL OR " n ".zone = " selector "->>'zone') " \
+	"AND (" selector "->>'role' IS NULL OR " n ".role = " selector "->>'role') " \
+	"AND (" selector "->'label' IS NULL OR " n ".labels @> (" selector "->'label')) "
+
 /*
  * Writes anew under which budgets, and freezes, a node (0: every node of the
  * cluster) falls, and the counts with it.  Call after a change of those, or of

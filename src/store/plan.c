@@ -83,6 +83,9 @@ typedef struct Maker
 	Known	   *known;			/* by id */
 	int			nknown;
 	Limits	   *limits;			/* of f->budgets */
+	ZduClosure *closures;
+	int			nclosures;
+	int			first_closure;	/* among the limits of the plan */
 	ZduPackBudget *budgets;
 	ZduPackResource *resources;
 } Maker;
@@ -142,16 +145,17 @@ add_limit(Maker *m, const ZduPlanBudget *shown, const ZduPackBudget *counted)
 	return i;
 }
 
-/* Each budget has its places, the policy's first, and those with a rate that besides. */
+/* Each budget has its places, the policy's first, and those with a rate that besides; then come the closures. */
 static void
 set_limits(Maker *m)
 {
 	int			n = m->f->nbudgets;
 	ZduPlan    *plan = m->plan;
 
+	m->closures = zdu_closures_load(m->f, &m->nclosures);
 	m->limits = make_array(n, sizeof(Limits));
-	plan->budgets = make_array(n * 2, sizeof(ZduPlanBudget));
-	plan->pack.budgets = m->budgets = make_array(n * 2, sizeof(ZduPackBudget));
+	plan->budgets = make_array(n * 2 + m->nclosures, sizeof(ZduPlanBudget));
+	plan->pack.budgets = m->budgets = make_array(n * 2 + m->nclosures, sizeof(ZduPackBudget));
 	plan->pack.max_failures = -1;
 	for (int i = 0; i < n; i++)
 	{
@@ -164,6 +168,10 @@ set_limits(Maker *m)
 			add_limit(m, &(ZduPlanBudget) {b->name, -1, b->max_begun, b->per_interval},
 					  &(ZduPackBudget) {-1, 0, b->max_begun, b->per_interval, -1});
 	}
+	m->first_closure = plan->pack.nbudgets;
+	for (int i = 0; i < m->nclosures; i++)
+		(void) add_limit(m, &(ZduPlanBudget) {.limit = -1, .closure = &m->closures[i]},
+						 &(ZduPackBudget) {.limit = -1, .max_failures = -1, .closed = m->closures[i].spans, .nclosed = m->closures[i].nspans});
 	plan->at_once = plan->budgets[0].limit;
 	plan->pack.serving = m->f->staying;
 }
@@ -235,11 +243,11 @@ known_node(const Maker *m, int64 id)
 	return NULL;
 }
 
-/* Under which limits a node falls; what is in flight has been begun, whatever the rate. */
+/* Under which limits a node falls; what is in flight has been begun, whatever the rate, and no calendar keeps what goes back (L23). */
 static void
 set_budgets(const Maker *m, const Known *k, ZduPackNode *node)
 {
-	int		   *budgets = palloc(sizeof(int) * m->f->nbudgets * 2);
+	int		   *budgets = palloc(sizeof(int) * (m->f->nbudgets * 2 + m->nclosures));
 
 	for (int i = 0, own = 0; i < m->f->nbudgets; i++)
 	{
@@ -249,6 +257,9 @@ set_budgets(const Maker *m, const Known *k, ZduPackNode *node)
 		if (m->limits[i].rate >= 0 && !k->taken)
 			budgets[node->nbudgets++] = m->limits[i].rate;
 	}
+	for (int i = 0; i < m->nclosures && !k->taken && !(m->plan->active && k->turn < 0); i++)
+		if (zdu_closure_covers(&m->closures[i], k->node.id))
+			budgets[node->nbudgets++] = m->first_closure + i;
 	node->budgets = budgets;
 }
 

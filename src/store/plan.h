@@ -11,6 +11,7 @@
 
 #include "core/pack.h"
 #include "core/plan.h"
+#include "store/closure.h"
 #include "store/facts.h"
 
 /* What is to be planned. */
@@ -31,6 +32,7 @@ typedef struct ZduPlanBudget
 	int			limit;			/* at once, resolved; negative: it is a rate */
 	int			max_begun;
 	double		per_interval;
+	const ZduClosure *closure;	/* it is none, but a freeze, or the windows; NULL: it is one */
 } ZduPlanBudget;
 
 typedef struct ZduPlan

@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(17);
+SELECT plan(20);
 
 -- What is set in each case, before begin: policy, then statements about cluster %1$s.
 CREATE TEMP TABLE scenario (name text, about text, rule text, policy jsonb, setup text);
@@ -34,6 +34,12 @@ INSERT INTO scenario VALUES
       SELECT zdu_set_resource(%1$L, 's' || r, '2') FROM generate_series(1, 3) AS r;
       SELECT zdu_set_placement(%1$L, 's' || r, 'app' || (3 * r - d), CASE d WHEN 0 THEN 'primary' ELSE 'replica' END) FROM generate_series(1, 3) AS r, generate_series(0, 2) AS d$$),
 ('gates', 'a gate in the middle', 'D11', '{"order_by": ["name"], "max_unavailable": "2"}', $$SELECT zdu_set_gate(%1$L, 'half', after => '50%%', soak => '20 s')$$),
+('frozen', 'a freeze of a zone, and a window of a role', 'L22', '{"order_by": ["name"], "max_unavailable": "2"}',
+    $$SELECT zdu_set_node(%1$L, 'app' || i, zone => CASE WHEN i <= 4 THEN 'a' ELSE 'b' END, role => CASE i WHEN 6 THEN 'batch' END) FROM generate_series(1, 9) AS i;
+      SELECT zdu_set_freeze(%1$L, 'frozen-a', 'freeze', tstzrange(NULL, zdu_clock() + interval '150 s'), '{"zone": "a"}', reason => 'x');
+      SELECT zdu_set_freeze(%1$L, 'frozen-batch', 'window', tstzrange(zdu_clock() + interval '250 s', NULL), '{"role": "batch"}', reason => 'x')$$),
+('thawed', 'a freeze of all clusters that is waived', 'L22', '{"order_by": ["name"], "max_unavailable": "2"}',
+    $$SELECT zdu_set_freeze(NULL, 'thawed', 'freeze', tstzrange(NULL, NULL), '{"product": "thawed"}', reason => 'x'); SELECT zdu_waive(%1$L, 'freeze:thawed', 'x')$$),
 ('down', 'one that is down goes first and costs nothing', 'D12', '{"order_by": ["name"], "max_unavailable": "2"}',
     $$UPDATE sim.world SET running = false WHERE cluster = %1$L AND node = 'app7';
       SELECT sim.tick(20), sim.ask(%1$L), sim.ask(%1$L), sim.tick(20), sim.ask(%1$L), sim.ask(%1$L)$$);
@@ -68,6 +74,7 @@ SELECT is(pg_temp.agrees(s), 'agrees', s.rule || ': the exchange takes the nodes
 
 -- The orders differ from each other where they should: the cases say something.
 SELECT isnt(pg_temp.taken('budget'), pg_temp.taken('three'), 'D11: a budget of a zone changes the order');
+SELECT is(pg_temp.taken('frozen'), 'app5 app7 app8 app9 app1 app2 app3 app4 app6', 'L22: and freezes');
 SELECT isnt(pg_temp.taken('copies'), pg_temp.taken('three'), 'D4: so do copies');
 SELECT is(left(pg_temp.taken('down'), 4), 'app7', 'D12: and a node that is down');
 SELECT is(left(pg_temp.taken('busy'), 9), 'app8 app7', 'N14: and load');

@@ -2,7 +2,7 @@
 
 BEGIN;
 \ir sim.psql
-SELECT plan(60);
+SELECT plan(62);
 
 -- The order that a plan shows, as names; the nodes as they have their turns; the nodes as they were taken.
 CREATE FUNCTION pg_temp.planned(c text, v text DEFAULT '1.1.0', n int DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -116,6 +116,8 @@ FROM (VALUES
     ($$SELECT zdu_set_gate('time', 'qa', after => '2', approval => true)$$, 'gates'),
     ($$SELECT zdu_set_runbook('time', sim.runbook())$$, 'runbook'),
     ($$SELECT zdu_set_cluster('time', vars => '{"x": "1"}')$$, 'runbook'),
+    ($$SELECT zdu_set_freeze('time', 'feast', 'freeze', '[2041-01-01, 2041-01-02)', reason => 'x')$$, 'freezes'),
+    ($$SELECT zdu_set_freeze(NULL, 'feast', 'freeze', '[2041-01-01, 2041-01-02)', '{"product": "time"}', reason => 'x')$$, 'freezes'),
     ($$SELECT zdu_set_path('time', '1.0.0', '1.0', '1.1.0', '1.1')$$, 'releases'),
     ($$SELECT zdu_set_release('time', '1.0.7')$$, 'releases'),
     ($$SELECT zdu_set_node('time', 'app5', role => 'r'), zdu_drop_budget('time', 'zone-a')$$, 'nodes, budgets')) AS v(change, what);

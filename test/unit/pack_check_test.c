@@ -90,12 +90,33 @@ list_of(const ZduPack *p, int *list)
 	qsort(list, (size_t) p->nnodes, sizeof(int), compare_plan);
 }
 
+/* Freezes and windows of some nodes, now and later; few are for good. */
+static void
+close_some(World *w)
+{
+	for (int b = 0; b < w->p.nbudgets; b++)
+	{
+		int			n = pick(0, 2) == 0 ? pick(1, 3) : 0;
+		ZduPackSpan *spans = allocate(sizeof(ZduPackSpan) * (size_t) (n + 1));
+		double		at = pick(0, 1) == 0 ? 0 : pick(1, 9);
+
+		for (int i = 0; i < n; i++, at += pick(0, 2) == 0 ? 0 : pick(1, 9))
+		{
+			spans[i].from = at;
+			at = spans[i].to = i == n - 1 && pick(0, 9) == 0 ? INFINITY : at + pick(1, 9);
+		}
+		w->budgets[b].closed = spans;
+		w->budgets[b].nclosed = n;
+	}
+}
+
 typedef struct Counts
 {
 	int			differ;			/* from the naive schedule in the same order */
 	int			overdrawn;
 	int			hurt;
 	int			rates;
+	int			closed;
 	int			waves;
 	int			dark;			/* moments at which fewer served than said */
 	int			below;			/* makespans below the bound */
@@ -135,6 +156,8 @@ check_moments(const ZduPack *p, const double *start, Counts *c)
 				}
 			c->overdrawn += !node->down && budget->limit >= 0 && away > budget->limit;
 			c->rates += budget->max_begun > 0 && begun > budget->max_begun;
+			for (int i = 0; i < budget->nclosed; i++)
+				c->closed += budget->closed[i].from <= m.at && m.at < budget->closed[i].to;
 		}
 		for (int k = 0; k < node->nresources && !node->gone; k++)
 		{
@@ -189,7 +212,7 @@ check_world(World *w, ZduPackChoice choice, Counts *c)
 }
 
 static void
-test_checked(ZduPackChoice choice, const char *what)
+test_checked(ZduPackChoice choice, bool closed, const char *what)
 {
 	Counts		c = {0};
 
@@ -197,11 +220,14 @@ test_checked(ZduPackChoice choice, const char *what)
 	{
 		World		w = any_world(pick(1, MAX_NODES));
 
+		if (closed)
+			close_some(&w);
 		check_world(&w, choice, &c);
 	}
 	ok(c.differ == 0, "N14", "%s: %d of %d schedules differ from naive list scheduling in the plan's order", what, c.differ, WORLDS);
 	ok(c.overdrawn == 0 && c.taken > WORLDS, "D11", "%s: %d overdrafts in %d takings", what, c.overdrawn, c.taken);
 	ok(c.rates == 0, "D11", "%s: %d rates exceeded", what, c.rates);
+	ok(c.closed == 0, "L22", "%s: %d nodes begun in a freeze", what, c.closed);
 	ok(c.hurt == 0, "D4", "%s: %d times too few copies", what, c.hurt);
 	ok(c.waves == 0, "D11", "%s: %d nodes taken before their wave", what, c.waves);
 	ok(c.dark == 0, "D14", "%s: the fewest that serve are as said, %d times not", what, c.dark);
@@ -337,10 +363,12 @@ test_optimum(void)
 int
 main(void)
 {
-	test_checked(CHOOSE_FIRST, "as they come");
-	test_checked(CHOOSE_FULLEST, "fullest budget first");
-	test_checked(CHOOSE_LONGEST, "longest first");
-	test_checked(CHOOSE_BY_LUCK, "mixed");
+	test_checked(CHOOSE_FIRST, false, "as they come");
+	test_checked(CHOOSE_FIRST, true, "as they come, with freezes");
+	test_checked(CHOOSE_FULLEST, false, "fullest budget first");
+	test_checked(CHOOSE_LONGEST, false, "longest first");
+	test_checked(CHOOSE_BY_LUCK, false, "mixed");
+	test_checked(CHOOSE_BY_LUCK, true, "mixed, with freezes");
 	test_optimum();
 	forget_world();
 	return tap_end();

@@ -60,6 +60,9 @@ budget_allows(const Moment *m, const ZduPackNode *node, int b)
 	}
 	if (budget->max_begun > 0 && begun >= budget->max_begun)
 		return false;
+	for (int i = 0; i < budget->nclosed; i++)
+		if (budget->closed[i].from <= m->at && m->at < budget->closed[i].to)
+			return false;
 	return budget->limit < 0 || (node->down && !node->unheard) || away + 1 <= budget->limit;
 }
 
@@ -141,6 +144,10 @@ next_moment(const Moment *m)
 				next = fmin(next, m->start[i] + b->interval);
 		}
 	}
+	for (int b = 0; b < m->p->nbudgets; b++)
+		for (int i = 0; i < m->p->budgets[b].nclosed; i++)
+			if (m->p->budgets[b].closed[i].to > m->at && !isinf(m->p->budgets[b].closed[i].to))
+				next = fmin(next, m->p->budgets[b].closed[i].to);
 	for (int w = 1; w < m->p->nwaves; w++)
 	{
 		double		opens = wave_opens(m, w);
