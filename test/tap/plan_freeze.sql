@@ -38,7 +38,7 @@ SELECT is((SELECT rule || ' ' || observed FROM zdu_why('for-good', target => '1.
 SELECT zdu_waive('for-good', 'freeze:for-good', 'x');
 SELECT is(pg_temp.planned('for-good'), 'app1@0 app2@100 app3@200 app4@300', 'L22: what is waived keeps nobody');
 
-SELECT zdu_set_freeze('windows', 'mon', 'window', tstzrange(pg_temp.at(500), pg_temp.at(600)), reason => 'x'), zdu_set_freeze('windows', 'tue', 'window', tstzrange(pg_temp.at(1000), pg_temp.at(1100)), '{"zone": "a"}', reason => 'x');
+SELECT zdu_set_freeze('windows', 'mon', 'window', tstzrange(pg_temp.at(500), pg_temp.at(560)), reason => 'x'), zdu_set_freeze('windows', 'tue', 'window', tstzrange(pg_temp.at(1000), pg_temp.at(1060)), '{"zone": "a"}', reason => 'x');
 SELECT is(pg_temp.planned('windows'), 'app1@500 app2@1000 app3 never app4 never', 'L22: in windows only: of every node, or of some, the first that has room');
 SELECT is(pg_temp.waits('windows', 'app2') || ', ' || pg_temp.waits('windows', 'app3'), 'outside of every window until ' || (SELECT lower(during) FROM zdu.freeze WHERE name = 'tue') || ', never: outside of every window, without end', 'L22: and the plan names what opens them');
 
