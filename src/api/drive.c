@@ -228,6 +228,14 @@ zdu_release(ZduFacts *f, ZduNode *node)
 		carry_out_late_wish(f, node);
 }
 
+void
+zdu_come_up(ZduFacts *f, ZduNode *node)
+{
+	if (node->moved && node->state == NODE_ACTIVE && node->attached && !node->in_rotation && !node->taken && !node->queued &&
+		!zdu_steps_open(f, node->id))
+		carry_out_late_wish(f, node);
+}
+
 /* How long a detached node is left alone before somebody looks whether it is still out. */
 #define REASSERT_AFTER 10.0
 

@@ -30,6 +30,13 @@ extern void zdu_unwind(ZduFacts *f, ZduNode *node);
 extern void zdu_release(ZduFacts *f, ZduNode *node);
 
 /*
+ * Notes that a node has come into another state: one that is ACTIVE, but out of
+ * rotation since it was let go in the middle of something, goes back into it.
+ * The caller stores the node.
+ */
+extern void zdu_come_up(ZduFacts *f, ZduNode *node);
+
+/*
  * Gives a turn to a node that turned up at the original version when the
  * upgrade had begun already.
  */

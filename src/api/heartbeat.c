@@ -252,6 +252,7 @@ beat_locked(ZduCall *call, Beat *beats, int n)
 		if (b->incarnation != NULL)
 			node->incarnation = b->incarnation;
 		node->reports = node->changed = true;
+		zdu_come_up(f, node);
 		if (strcmp(b->command, "stop") != 0)
 			b->command = node->state == NODE_DRAINING || node->state == NODE_TERMINATING || !node->attached ? "drain" : "serve";
 		b->mode = zdu_upgrade_state(f, node->version);

@@ -161,6 +161,8 @@ zdu_observations_apply(ZduFacts *f, const ZduMatch *matches, int n)
 	for (int i = 0; i < nnodes; i++)
 		if (heard[i] != NULL)
 			zdu_node_heard(f, nodes[i].id, heard[i]->tasks, heard[i]->users);
+	for (int i = 0; i < nnodes; i++)
+		zdu_come_up(f, &nodes[i]);
 	zdu_nodes_store(f, nodes, nnodes);
 	for (int i = 0; i < nnodes; i++)
 		zdu_enlist(f, &nodes[i]);

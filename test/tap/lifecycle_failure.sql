@@ -1,6 +1,6 @@
 -- Promise: a failure is retried as the runbook says, then held; zdu_retry, zdu_rollback(node) and zdu_rollback() each lead out of it.
 BEGIN;
-SELECT plan(54);
+SELECT plan(55);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.why(c text) RETURNS text LANGUAGE sql AS
@@ -92,6 +92,10 @@ SELECT zdu_declare_down('gone', 'app2', 'it burnt down');
 SELECT is(sim.node('gone', 'app2'), 'OFFLINE 1.0.0 out confirmed', 'L11: a node on which the upgrade has failed is let go when it is declared down');
 SELECT is(sim.state('gone'), 'READY_TO_RUN_UPGRADE_TASKS', 'L10: and holds nothing back');
 SELECT is(zdu_finalize('gone'), 'STABLE', 'L11: the upgrade is finalized without it');
+SELECT pg_temp.held('woken', '{"max_failures": 1, "max_unavailable": "2"}');
+SELECT zdu_declare_down('woken', 'app2', 'it looks dead');
+UPDATE sim.world SET running = true, version = installed WHERE cluster = 'woken' AND node = 'app2';
+SELECT ok(sim.drive_until('woken', $$ sim.node('woken', 'app2') = 'ACTIVE 1.1.0' $$), 'N6: one that comes up all the same goes back into rotation, for nobody detached it');
 SELECT sim.make('busy', 3), sim.break('busy', 'app1', 'start', 'sticks'), zdu_begin('busy', '1.1.0');
 SELECT sim.drive_until('busy', $$ sim.step('busy', 'app1') LIKE 'start running%' $$), zdu_declare_down('busy', 'app1', 'it looks dead');
 SELECT matches(sim.node('busy', 'app1'), 'taken', 'L11: while a worker is at it, it is not let go');
