@@ -277,6 +277,8 @@ check_token(Game *g, const StepRow *was, const StepRow *now)
 {
 	Check	   *c = &g->check;
 
+	if (was != NULL && memcmp(&was->token, &now->token, sizeof(Token)) == 0 && was->holder[0] != '\0' && strcmp(was->holder, now->holder) != 0)
+		game_fail(g, "W5: %s %s goes from %s to %s with the token that it had", now->node, now->phase, was->holder, now->holder);
 	if (now->token.number == 0 || (was != NULL && memcmp(&was->token, &now->token, sizeof(Token)) == 0))
 		return;
 	if (!token_is_lower(c->highest, now->token))
