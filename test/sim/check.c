@@ -298,6 +298,8 @@ check_mover(Game *g, const StepRow *was, const StepRow *now)
 	bool		told = strcmp(was->state, now->state) != 0 &&
 		(strcmp(now->state, "succeeded") == 0 || strcmp(now->state, "failed") == 0);
 
+	if (strcmp(was->stage, "end") == 0 && strcmp(now->stage, "end") != 0 && strcmp(now->state, "running") == 0)
+		game_fail(g, "L5: %s %s was to end, and goes on", now->node, now->phase);
 	if (memcmp(&was->token, &now->token, sizeof(Token)) != 0 || was->holder[0] == '\0' || strcmp(now->state, "unknown") == 0)
 		return;
 	if ((moved || told) && strcmp(g->asking, "person") != 0 && strcmp(g->asking, was->holder) != 0)
