@@ -6,8 +6,6 @@
  */
 #include "api/api.h"
 
-#include <ctype.h>
-
 #include "api/drive.h"
 #include "api/group.h"
 #include "api/protect.h"
@@ -22,6 +20,7 @@
 #include "store/vars.h"
 #include "utils/builtins.h"
 
+PG_FUNCTION_INFO_V1(zdu_is_name);
 PG_FUNCTION_INFO_V1(zdu_set_cluster);
 PG_FUNCTION_INFO_V1(zdu_set_node);
 PG_FUNCTION_INFO_V1(zdu_remove_node);
@@ -128,12 +127,31 @@ static ZduQuery insert_policy = {
 };
 
 /* Names stand in commands, paths and host names: nothing in them needs quoting. */
+static bool
+is_name(const char *name, size_t len)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
+
+	if (len < 1 || len > NAMEDATALEN - 1 || strchr("_.:-", name[0]) != NULL)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (memchr(allowed, name[i], sizeof(allowed) - 1) == NULL)
+			return false;
+	return true;
+}
+
+Datum
+zdu_is_name(PG_FUNCTION_ARGS)
+{
+	text	   *name = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_BOOL(is_name(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)));
+}
+
 void
 zdu_check_name(const char *what, const char *name)
 {
-	const char *rest = name + strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
-
-	if (isalnum((unsigned char) name[0]) && *rest == '\0' && strlen(name) <= NAMEDATALEN - 1)
+	if (is_name(name, strlen(name)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

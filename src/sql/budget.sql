@@ -4,7 +4,7 @@ CREATE TABLE zdu.budget
 (
 	budget_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	selector jsonb NOT NULL DEFAULT '{}',
 	max_unavailable text,
 	max_begun integer,
@@ -17,7 +17,8 @@ CREATE TABLE zdu.budget
 	CONSTRAINT budget_max_unavailable_check CHECK (max_unavailable ~ '^([1-9][0-9]{0,5}|[1-9][0-9]?%|100%)$'),
 	CONSTRAINT budget_rate_check CHECK ((max_begun IS NULL) = (per_interval IS NULL) AND max_begun > 0 AND per_interval > '0'),
 	CONSTRAINT budget_max_failures_check CHECK (max_failures >= 0),
-	CONSTRAINT budget_limit_check CHECK (num_nonnulls(max_unavailable, max_begun, max_failures) > 0)
+	CONSTRAINT budget_limit_check CHECK (num_nonnulls(max_unavailable, max_begun, max_failures) > 0),
+	CONSTRAINT budget_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.budget IS 'Limits on the nodes that a selector means, beside the policy''s own over all nodes (D11, D12)';
 COMMENT ON COLUMN zdu.budget.budget_id IS 'key';

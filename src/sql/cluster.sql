@@ -7,14 +7,15 @@ COMMENT ON SEQUENCE zdu.token_seq IS 'second half of a fencing token: higher for
 
 CREATE TABLE zdu.runbook
 (
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	revision integer NOT NULL,
 	shipped boolean NOT NULL DEFAULT false,
 	document jsonb NOT NULL,
 	hash text NOT NULL,
 	set_by text NOT NULL DEFAULT session_user,
 	set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	CONSTRAINT runbook_pkey PRIMARY KEY (name, shipped, revision)
+	CONSTRAINT runbook_pkey PRIMARY KEY (name, shipped, revision),
+	CONSTRAINT runbook_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.runbook IS 'How to take a node through an upgrade: immutable revisions of a JSON document, see doc/protocol.md';
 COMMENT ON COLUMN zdu.runbook.name IS 'its name; a runbook of your own wins over one shipped later under the same name';
@@ -28,7 +29,7 @@ COMMENT ON COLUMN zdu.runbook.set_at IS 'when';
 CREATE TABLE zdu.cluster
 (
 	cluster_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	product text NOT NULL,
 	owner text NOT NULL,
 	policy text NOT NULL DEFAULT 'default',
@@ -55,7 +56,8 @@ CREATE TABLE zdu.cluster
 	CONSTRAINT cluster_name_key UNIQUE (name),
 	CONSTRAINT cluster_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT cluster_state_check CHECK (state IN ('STABLE', 'READY_TO_UPGRADE', 'MIXED', 'READY_TO_RUN_UPGRADE_TASKS',
-													'RUNNING_UPGRADE_TASKS', 'UPGRADE_TASKS_FAILED'))
+													'RUNNING_UPGRADE_TASKS', 'UPGRADE_TASKS_FAILED')),
+	CONSTRAINT cluster_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.cluster IS 'Clusters; the row is the lock under which everything about the cluster is decided';
 COMMENT ON COLUMN zdu.cluster.cluster_id IS 'key';
@@ -86,9 +88,10 @@ COMMENT ON COLUMN zdu.cluster.paced IS 'how many nodes are in it, at most 20';
 CREATE TABLE zdu.node_group
 (
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	CONSTRAINT node_group_pkey PRIMARY KEY (cluster_id, name),
-	CONSTRAINT node_group_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
+	CONSTRAINT node_group_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT node_group_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.node_group IS 'Groups of nodes; every node is in exactly one (N11)';
 COMMENT ON COLUMN zdu.node_group.cluster_id IS 'the cluster';
@@ -98,7 +101,7 @@ CREATE TABLE zdu.node
 (
 	node_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	address text,
 	node_group text NOT NULL DEFAULT 'default',
 	zone text,
@@ -133,7 +136,8 @@ CREATE TABLE zdu.node
 	CONSTRAINT node_vars_check CHECK (jsonb_typeof(vars) = 'object'),
 	CONSTRAINT node_state_check CHECK (state IN ('STARTING', 'ACTIVE', 'DRAINING', 'TERMINATING', 'OFFLINE', 'ERROR')),
 	CONSTRAINT node_confirmed_check CHECK (NOT confirmed OR state = 'OFFLINE'),
-	CONSTRAINT node_heading_check CHECK (heading IN ('forward', 'back'))
+	CONSTRAINT node_heading_check CHECK (heading IN ('forward', 'back')),
+	CONSTRAINT node_name_check CHECK (zdu_is_name(name))
 ) WITH (fillfactor = 80);
 CREATE INDEX node_turn_idx ON zdu.node (cluster_id, turn) WHERE turn IS NOT NULL AND NOT taken;
 CREATE INDEX node_signature_idx ON zdu.node (cluster_id, budgets, turn) WHERE turn IS NOT NULL AND NOT taken;

@@ -3,14 +3,15 @@
 CREATE TABLE zdu.fact
 (
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	evidence jsonb NOT NULL,
 	caller text NOT NULL,
 	session_role text NOT NULL DEFAULT session_user,
 	at timestamptz NOT NULL,
 	CONSTRAINT fact_pkey PRIMARY KEY (cluster_id, name),
 	CONSTRAINT fact_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
-	CONSTRAINT fact_evidence_check CHECK (jsonb_typeof(evidence) = 'object')
+	CONSTRAINT fact_evidence_check CHECK (jsonb_typeof(evidence) = 'object'),
+	CONSTRAINT fact_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.fact IS 'Facts that somebody vouches for, such as backup; zdu_record; a runbook says which ones an upgrade wants (S5)';
 COMMENT ON COLUMN zdu.fact.cluster_id IS 'the cluster';

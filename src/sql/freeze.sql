@@ -3,7 +3,7 @@
 CREATE TABLE zdu.freeze
 (
 	freeze_id bigint NOT NULL DEFAULT nextval('zdu.id_seq'),
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	cluster_id bigint,
 	selector jsonb NOT NULL DEFAULT '{}',
 	kind text NOT NULL,
@@ -19,7 +19,8 @@ CREATE TABLE zdu.freeze
 	CONSTRAINT freeze_selector_check CHECK (jsonb_typeof(selector) = 'object' AND selector - '{product,owner,group,zone,role,label}'::text[] = '{}'
 		AND NOT selector @? '$.keyvalue() ? (@.key != "label" && @.value.type() != "string" || @.key == "label" && @.value.type() != "object")'),
 	CONSTRAINT freeze_cluster_check CHECK (cluster_id IS NULL OR NOT selector ?| '{product,owner}'),
-	CONSTRAINT freeze_id_key UNIQUE (freeze_id)
+	CONSTRAINT freeze_id_key UNIQUE (freeze_id),
+	CONSTRAINT freeze_name_check CHECK (zdu_is_name(name))
 );
 CREATE INDEX freeze_cluster_idx ON zdu.freeze (cluster_id);
 COMMENT ON TABLE zdu.freeze IS 'Freezes (nothing new is begun in their time) and windows (only in one of them it is); zdu_set_freeze';

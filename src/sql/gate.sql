@@ -3,7 +3,7 @@
 CREATE TABLE zdu.gate
 (
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	after text NOT NULL,
 	soak interval NOT NULL DEFAULT '0',
 	probe jsonb,
@@ -21,7 +21,8 @@ CREATE TABLE zdu.gate
 	CONSTRAINT gate_after_check CHECK (after ~ '^(begin|canary|end|[1-9][0-9]{0,5}|[1-9][0-9]?%)$'),
 	CONSTRAINT gate_until_check CHECK ((probe IS NULL) = (until IS NULL)),
 	CONSTRAINT gate_durations_check CHECK (soak >= '0' AND every >= '1 s' AND timeout > '0' AND max_age >= every),
-	CONSTRAINT gate_on_fail_check CHECK (on_fail IN ('wait', 'hold', 'rollback'))
+	CONSTRAINT gate_on_fail_check CHECK (on_fail IN ('wait', 'hold', 'rollback')),
+	CONSTRAINT gate_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.gate IS 'Gates of clusters: every driven upgrade that begins stands before them; zdu_set_gate';
 COMMENT ON COLUMN zdu.gate.cluster_id IS 'the cluster';

@@ -79,6 +79,7 @@ INSERT INTO zdu.privilege (name, grants, owned) VALUES
 	('zdu_log', '{viewer,operator,approver,admin}', false),
 	('zdu_transitions', '{viewer,operator,approver,admin}', false),
 	('zdu_clock', '{viewer,operator,approver,admin,worker,node}', false),
+	('zdu_is_name', '{viewer,operator,approver,admin,worker,node}', false),
 	('zdu_expected', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_eta', '{viewer,operator,approver,admin,worker}', false),
 	('zdu_plan', '{viewer,operator,approver,admin}', false),
@@ -144,4 +145,4 @@ BEGIN
 	END LOOP;
 END
 $$;
-REVOKE ALL ON TYPE zdu_version, zdu.identifier FROM PUBLIC;
+REVOKE ALL ON TYPE zdu_version FROM PUBLIC;

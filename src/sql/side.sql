@@ -3,10 +3,11 @@
 CREATE TABLE zdu.feature
 (
 	cluster_id bigint NOT NULL,
-	name zdu.identifier NOT NULL,
+	name text NOT NULL,
 	since zdu_version NOT NULL,
 	CONSTRAINT feature_pkey PRIMARY KEY (cluster_id, name),
-	CONSTRAINT feature_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE
+	CONSTRAINT feature_cluster_fkey FOREIGN KEY (cluster_id) REFERENCES zdu.cluster ON DELETE CASCADE,
+	CONSTRAINT feature_name_check CHECK (zdu_is_name(name))
 );
 COMMENT ON TABLE zdu.feature IS 'Features that only a version and later ones know: off until no older node is left and the upgrade is final (S4)';
 COMMENT ON COLUMN zdu.feature.cluster_id IS 'the cluster';
