@@ -149,12 +149,14 @@ take_effect_everywhere(ZduCall *call, Jsonb *was, Jsonb *is)
 	for (uint64 i = 0; i < n; i++)
 	{
 		ZduCall		one = *call;
+		int64		upgrade_id;
 
 		one.cluster = names[i];
 		one.f = zdu_facts_locked(names[i]);
+		upgrade_id = one.f->upgrade_id;
 		take_effect(one.f);
 		zdu_drive(&one);
-		zdu_event_flush(one.cluster, one.f->upgrade_id, call->session.caller);
+		zdu_event_flush(one.cluster, upgrade_id, call->session.caller);
 	}
 }
 

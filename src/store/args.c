@@ -187,6 +187,8 @@ zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
 	push_flag(&state, "may_outlive", frame->may_outlive);
 	if (frame->asked != 0)
 		push_number(&state, "asked", (double) frame->asked);
+	if (frame->size > 0)
+		push_number(&state, "size", frame->size);
 	if (frame->keep != NULL)
 	{
 		zdu_push_key(&state, "keep");

@@ -19,6 +19,7 @@ typedef struct ZduFrame
 	bool		may_outlive;
 	const char *phase;
 	const char *direction;
+	int			size;			/* how much a look may show, in bytes; 0: as much as any */
 	double		max_block;		/* seconds that it may block others in a database; 0: it does not matter */
 	Jsonb	   *keep;			/* targets that must stay as isolate left them; NULL: none */
 	int64		asked;			/* when an observation is asked for, a timestamp of the server's; 0: it is none */

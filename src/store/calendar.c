@@ -7,11 +7,11 @@
 #include "catalog/pg_type.h"
 #include "store/budget.h"
 
-/* What lasts longest is told first. */
+/* What lasts longest is told first.  A difference of timestamps cannot be infinite, that of their seconds can. */
 static ZduQuery read_calendar = {
 	.text =
 	"SELECT freeze_id, kind = 'window', CASE kind WHEN 'window' THEN in_force OR waived ELSE in_force AND NOT waived END, "
-	"  name, place, since, expires, reason, CASE WHEN to_come THEN extract(epoch FROM since - zdu_clock())::double precision END, of_nodes, settled "
+	"  name, place, since, expires, reason, CASE WHEN to_come THEN extract(epoch FROM since)::double precision - extract(epoch FROM zdu_clock())::double precision END, of_nodes, settled "
 	"FROM zdu.calendar WHERE cluster_id = $1 ORDER BY expires DESC NULLS FIRST, name",
 	.nargs = 1, .argtypes = {INT8OID}
 };

@@ -12,8 +12,11 @@
 	"UPDATE zdu.resource r SET health = h.health, since = $2, since_listened = $3 FROM (SELECT f.name, f.health FROM " names ") h " \
 	"WHERE r.cluster_id = $1 AND r.name = h.name AND r.health <> h.health"
 
+#define HEALTH_NOW "(SELECT f.health FROM zdu.resource_facts f WHERE f.cluster_id = r.cluster_id AND f.name = r.name) "
+
+/* One by one: thousands joined with thousands by somebody who expects a few would be each with each. */
 static ZduQuery settle_all = {
-	.text = SETTLE("zdu.resource_facts f WHERE f.cluster_id = $1"),
+	.text = "UPDATE zdu.resource r SET health = " HEALTH_NOW ", since = $2, since_listened = $3 WHERE r.cluster_id = $1 AND r.health <> " HEALTH_NOW,
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, FLOAT8OID}
 };
 

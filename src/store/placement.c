@@ -35,7 +35,7 @@ static ZduQuery wrong_copy = {
 static ZduQuery forget_resources = {
 	.text = COPIES
 	"DELETE FROM zdu.resource r WHERE r.cluster_id = $1 AND NOT EXISTS (SELECT FROM c WHERE c.resource = r.name)",
-	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+	.by_hash = true, .nargs = 2, .argtypes = {INT8OID, JSONBOID}
 };
 
 /* Where nobody says how many there are to be, those that were there at first are. */
@@ -45,14 +45,14 @@ static ZduQuery load_resources = {
 	"SELECT $1, c.resource, coalesce(max(c.replicas), min(k.replicas), greatest(count(DISTINCT c.node) - 1, 0)::text), $3, $4 "
 	"FROM c LEFT JOIN zdu.resource k ON k.cluster_id = $1 AND k.name = c.resource GROUP BY c.resource "
 	"ON CONFLICT (cluster_id, name) DO UPDATE SET replicas = excluded.replicas WHERE r.replicas <> excluded.replicas",
-	.nargs = 4, .argtypes = {INT8OID, JSONBOID, TIMESTAMPTZOID, FLOAT8OID}
+	.by_hash = true, .nargs = 4, .argtypes = {INT8OID, JSONBOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
 static ZduQuery forget_copies = {
 	.text = COPIES
 	"DELETE FROM zdu.placement q WHERE q.cluster_id = $1 AND NOT EXISTS "
 	"(SELECT FROM p WHERE p.resource = q.resource AND p.node_id = q.node_id)",
-	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+	.by_hash = true, .nargs = 2, .argtypes = {INT8OID, JSONBOID}
 };
 
 static ZduQuery load_copies = {
@@ -61,7 +61,7 @@ static ZduQuery load_copies = {
 	"SELECT $1, p.resource, p.node_id, p.kind, p.state FROM p "
 	"ON CONFLICT (cluster_id, resource, node_id) DO UPDATE SET kind = excluded.kind, state = excluded.state "
 	"WHERE q.kind <> excluded.kind OR q.state <> excluded.state",
-	.nargs = 2, .argtypes = {INT8OID, JSONBOID}
+	.by_hash = true, .nargs = 2, .argtypes = {INT8OID, JSONBOID}
 };
 
 /* Under `full` a copy counts whatever state it is in: it has to move. */
@@ -89,6 +89,7 @@ zdu_placements_wrong(Jsonb *copies)
 static ZduQuery seen_copies = {
 	.text =
 	"SELECT CASE WHEN w.evidence IS NULL OR jsonb_typeof(w.evidence) <> 'object' THEN 'it showed nothing' "
+	"    WHEN w.evidence->>'error' = 'output too large' THEN 'it showed more than 4 MiB: a program of yours may load them by zdu_load_placements()' "
 	"    WHEN w.evidence ? 'error' THEN w.evidence->>'error' "
 	"    WHEN coalesce(w.evidence->>'exit', '0') <> '0' THEN 'exit ' || (w.evidence->>'exit') "
 	"    WHEN coalesce(w.evidence->>'http_code', '200') !~ '^2' THEN 'http_code ' || (w.evidence->>'http_code') END, "

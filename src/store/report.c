@@ -166,8 +166,8 @@ zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 		ZduMatch   *m = &(*errors)[i];
 		Jsonb	   *element = NULL;
 
-		if (texts[i] == NULL || strlen(texts[i]) > ZDU_REPORT_MAX)
-			refuse(m, "54000", texts[i] == NULL ? "a report is null" : "a report has more than 64 kB");
+		if (texts[i] == NULL || strlen(texts[i]) > ZDU_COPIES_MAX)
+			refuse(m, "54000", texts[i] == NULL ? "a report is null" : "a report has more than 4 MB");
 		else
 		{
 			Datum		value;
@@ -181,6 +181,11 @@ zdu_reports_parse(Datum reports_json, ZduMatch **errors, int *n)
 		if (element != NULL && !JB_ROOT_IS_OBJECT(element))
 		{
 			refuse(m, "22023", "a report is not an object");
+			element = NULL;
+		}
+		if (element != NULL && strlen(texts[i]) > ZDU_REPORT_MAX && zdu_get(&element->root, "watch") == NULL)
+		{
+			refuse(m, "54000", "a report has more than 64 kB");
 			element = NULL;
 		}
 		if (element == NULL)

@@ -11,6 +11,9 @@
 #include "store/step.h"
 
 #define ZDU_REPORT_MAX (64 * 1024)
+
+/* The same of a look at copies of data, of which there may be tens of thousands. */
+#define ZDU_COPIES_MAX (4 * 1024 * 1024)
 #define ZDU_REPORTS_MAX 10000
 
 typedef struct ZduMatch

@@ -29,6 +29,9 @@
  * looks at these settings.
  */
 static bool *const by_key_without[] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin, &jit_enabled};
+static bool *const by_hash_without[] = {&enable_seqscan, &enable_nestloop, &enable_mergejoin, &jit_enabled};
+
+StaticAssertDecl(lengthof(by_hash_without) == lengthof(by_key_without), "one is put back as the other");
 
 static bool writing = false;
 static ZduSession *current = NULL;	/* of the innermost call; good between enter and leave */
@@ -125,6 +128,7 @@ run(ZduQuery *q, const ZduArg *args, bool read_only, Snapshot snapshot)
 	char		nulls[ZDU_MAX_ARGS];
 	bool		was_writing = writing;
 	ZduSession *was_current = current;
+	bool *const *without = q->by_hash ? by_hash_without : by_key_without;
 	bool		was_on[lengthof(by_key_without)];
 	MemoryContext caller_memory = CurrentMemoryContext;
 	volatile int rc = 0;
@@ -144,13 +148,13 @@ run(ZduQuery *q, const ZduArg *args, bool read_only, Snapshot snapshot)
 	}
 
 	for (int i = 0; i < lengthof(by_key_without); i++)
-		was_on[i] = *by_key_without[i];
+		was_on[i] = *without[i];
 	/* Also after an ERROR the triggers must refuse again. */
 	PG_TRY();
 	{
 		writing = true;
 		for (int i = 0; i < lengthof(by_key_without); i++)
-			*by_key_without[i] = false;
+			*without[i] = false;
 		if (snapshot == InvalidSnapshot)
 			rc = SPI_execute_plan(q->plan, values, nulls, read_only, 0);
 		else
@@ -162,7 +166,7 @@ run(ZduQuery *q, const ZduArg *args, bool read_only, Snapshot snapshot)
 		/* Somebody's trigger may have called zdu and caught its error. */
 		current = was_current;
 		for (int i = 0; i < lengthof(by_key_without); i++)
-			*by_key_without[i] = was_on[i];
+			*without[i] = was_on[i];
 	}
 	PG_END_TRY();
 	/* SPI leaves its own memory behind, which zdu_leave() frees: answers must outlive it. */

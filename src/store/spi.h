@@ -27,6 +27,7 @@ typedef struct ZduQuery
 	const char *text;
 	int			nargs;
 	Oid			argtypes[ZDU_MAX_ARGS];
+	bool		by_hash;		/* it compares all that is given with all that is there: by key that would be each with each */
 	SPIPlanPtr	plan;			/* kept; NULL: not yet planned */
 } ZduQuery;
 

@@ -9,6 +9,7 @@
 #include "store/args.h"
 #include "store/document.h"
 #include "store/event.h"
+#include "store/report.h"
 #include "store/vars.h"
 #include "utils/builtins.h"
 
@@ -20,9 +21,10 @@ static const struct
 {
 	const char *kind;
 	const char *path;
+	int			size;			/* how much it may show; 0: as much as any look */
 }			standing[] = {
-	{"schema", "version"},
-	{"placements", "copies"}
+	{"schema", "version", 0},
+	{"placements", "copies", ZDU_COPIES_MAX}
 };
 
 static ZduQuery keep_watches = {
@@ -72,7 +74,7 @@ zdu_standing_keep(const ZduFacts *f, const ZduRunbook *rb)
 	for (int i = 0; rb != NULL && i < lengthof(standing); i++)
 	{
 		JsonbContainer *spec = zdu_get_object(&rb->document->root, standing[i].kind);
-		ZduFrame	frame = {.every = LOOK_EVERY, .phase = standing[i].kind, .direction = "forward"};
+		ZduFrame	frame = {.every = LOOK_EVERY, .size = standing[i].size, .phase = standing[i].kind, .direction = "forward"};
 		char	   *error = NULL;
 
 		if (spec == NULL)

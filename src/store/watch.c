@@ -38,7 +38,8 @@ static ZduQuery store_look = {
 	"WITH saw AS (UPDATE zdu.watch SET failed = CASE WHEN $2 OR (kind = 'guard' AND NOT armed) THEN 0 ELSE failed + 1 END, "
 	"  armed = armed OR coalesce($2, false), baseline = false, holds = $2, "
 	"  seen_at = least($5, asked + make_interval(secs => coalesce((look->>'timeout')::float8, 0))), "
-	"  evidence = $3 -> ($4 - 1) -> 'seen' WHERE watch_id = $1 AND asked_of = $6 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
+	/* What is long and has not changed is not written again. */
+	"  evidence = CASE WHEN evidence = $3 -> ($4 - 1) -> 'seen' THEN evidence ELSE $3 -> ($4 - 1) -> 'seen' END WHERE watch_id = $1 AND asked_of = $6 RETURNING kind, name, node_id, failed >= failures AS has_failed) "
 	"SELECT s.kind, s.name, s.node_id, n.name, s.has_failed FROM saw s LEFT JOIN zdu.node n ON n.node_id = s.node_id",
 	.nargs = 6, .argtypes = {INT8OID, BOOLOID, JSONBOID, INT4OID, TIMESTAMPTZOID, TEXTOID}
 };

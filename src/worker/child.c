@@ -316,7 +316,7 @@ zdu_child_start(ZduChild *child, const char *path, char *const *argv, char *cons
 	inner = calloc(1, sizeof(ZduChildInner));
 	if (inner == NULL)
 		abort();
-	child->out.limit = ZDU_LOOK_SIZE;
+	child->out.limit = child->size > 0 ? child->size : ZDU_LOOK_SIZE;
 	child->both.limit = ZDU_LOG_SIZE;
 	child->inner = inner;
 	inner->child = child;

@@ -17,10 +17,11 @@
 typedef struct ZduChild
 {
 	int			status;			/* of waitpid, once it is over */
-	ZduTail		out;			/* its standard output, up to ZDU_LOOK_SIZE */
+	size_t		size;			/* how much of its standard output is kept; 0: ZDU_LOOK_SIZE */
+	ZduTail		out;			/* its standard output, up to that */
 	ZduTail		both;			/* the last of output and errors together */
 	void		(*over) (struct ZduChild *child);	/* it has ended; frees it */
-	void		(*flooded) (struct ZduChild *child);	/* it printed more than ZDU_LOOK_SIZE; may be NULL */
+	void		(*flooded) (struct ZduChild *child);	/* it printed more than `size`; may be NULL */
 	void	   *arg;
 	struct ZduChildInner *inner;
 } ZduChild;

@@ -16,6 +16,12 @@ static const ZduDriver *const drivers[] = {
 	NULL
 };
 
+size_t
+zdu_call_size(const ZduCall *call)
+{
+	return call->size > 0 ? call->size : ZDU_LOOK_SIZE;
+}
+
 void
 zdu_call_start(ZduCall *call)
 {

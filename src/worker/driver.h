@@ -33,6 +33,7 @@ typedef struct ZduCall
 	bool		act;			/* an action, else a look */
 	bool		may_outlive;
 	double		timeout;		/* seconds; the caller ends it then */
+	size_t		size;			/* how much a look may show, in bytes; 0: ZDU_LOOK_SIZE */
 	void		(*done) (struct ZduCall *call);
 	void	   *owner;
 
@@ -58,6 +59,9 @@ extern const ZduDriver zdu_driver_exec;
 extern const ZduDriver zdu_driver_http;
 extern const ZduDriver zdu_driver_haproxy;
 extern const ZduDriver zdu_driver_sql;
+
+/* Returns how much it may show, in bytes. */
+extern size_t zdu_call_size(const ZduCall *call);
 
 /* Begins it with the driver that its SPEC names. */
 extern void zdu_call_start(ZduCall *call);

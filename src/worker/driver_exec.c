@@ -234,6 +234,7 @@ start_exec(ZduCall *call)
 	if (run == NULL)
 		abort();
 	run->call = call;
+	run->child.size = zdu_call_size(call);
 	run->child.over = on_over;
 	run->child.flooded = call->act ? NULL : on_flooded;
 	run->child.arg = run;

@@ -331,7 +331,7 @@ start_http(ZduCall *call)
 	if (request == NULL)
 		abort();
 	request->call = call;
-	request->answer.limit = ZDU_LOOK_SIZE;
+	request->answer.limit = zdu_call_size(call);
 	request->easy = curl_easy_init();
 	if (request->easy == NULL)
 		abort();

@@ -293,6 +293,7 @@ begin_calls(ZduJob *job, JobState state)
 		call->act = state == JOB_ACTING;
 		call->may_outlive = call->act && args_true(job, "may_outlive");
 		call->timeout = args_number(job, "timeout", DEFAULT_TIMEOUT);
+		call->size = fmin(fmax(args_number(job, "size", ZDU_LOOK_SIZE), ZDU_LOOK_SIZE), ZDU_LOOK_MOST);
 		call->done = on_call_done;
 		call->owner = job;
 		zdu_call_start(call);

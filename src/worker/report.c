@@ -7,8 +7,8 @@
 
 #include "worker/report.h"
 
-/* Of a report's 64 KiB; the rest is for its other fields. */
-#define EVIDENCE_SIZE	(ZDU_LOOK_SIZE - 1024)
+/* What a report needs for its other fields than the evidence. */
+#define OTHER_FIELDS	1024
 #define DUMP_FLAGS		(JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
 
 /* The evidence of the look that follows takes the place of that of the action; its error is to be read all the same. */
@@ -84,7 +84,7 @@ zdu_report_make(const ZduReportSubject *subject, bool acted, const ZduCall *call
 {
 	json_t	   *report = json_object();
 	json_t	   *log = acted ? make_log(calls, ncalls) : NULL;
-	size_t		size = EVIDENCE_SIZE - (log != NULL ? dumped_size(log) : 0);
+	size_t		size = (ncalls > 0 ? zdu_call_size(&calls[0]) : ZDU_LOOK_SIZE) - OTHER_FIELDS - (log != NULL ? dumped_size(log) : 0);
 	json_t	   *evidence = make_evidence(calls, ncalls, list, size);
 	bool		failed = ncalls == 0;
 	int			i;

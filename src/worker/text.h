@@ -13,7 +13,8 @@
 #include <stddef.h>
 
 #define ZDU_LOG_SIZE	(16 * 1024)		/* how much of an action's output is kept */
-#define ZDU_LOOK_SIZE	(64 * 1024)		/* how much a look may print, and a report hold */
+#define ZDU_LOOK_SIZE	(64 * 1024)		/* how much a look may print, and a report hold, unless its args say more */
+#define ZDU_LOOK_MOST	(16 * 1024 * 1024)	/* more than that no args may say */
 
 /* The last bytes of a stream; growing up to `limit`, then forgetting the oldest. */
 typedef struct ZduTail

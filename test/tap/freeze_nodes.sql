@@ -1,6 +1,6 @@
 -- Promise: a freeze or a window with a selector of nodes keeps those waiting that match, hides none of the others, and is told, waived, changed and dropped like any other.
 BEGIN;
-SELECT plan(38);
+SELECT plan(39);
 \ir sim.psql
 
 CREATE FUNCTION pg_temp.at(seconds int) RETURNS timestamptz LANGUAGE sql AS $$ SELECT zdu_clock() + make_interval(secs => seconds) $$;
@@ -104,6 +104,11 @@ SELECT zdu_begin('d', '1.1.0');
 SELECT sim.ask('d'), sim.ask('d'), zdu_set_freeze(NULL, 'ended', during => tstzrange(NULL, pg_temp.at(-1)));
 SELECT sim.ask('d');
 SELECT is((SELECT count(*) FROM sim.answer WHERE cluster = 'd' AND token IS NOT NULL), 1::bigint, 'L22: the same of one that is ended by its time');
+
+SELECT zdu_set_freeze('d', 'some-day', 'window', tstzrange('infinity', NULL), '{"zone": "z"}', reason => 'x');
+SELECT sim.ask('d');
+SELECT is(sim.refused($$ SELECT * FROM zdu_plan('d') $$), 'not refused', 'L22: a window that never opens is no error');
+SELECT zdu_drop_freeze('some-day');
 
 -- ---- signatures ----
 SELECT is((SELECT count(*) FROM (SELECT budgets, count(*) AS n FROM zdu.node GROUP BY cluster_id, budgets EXCEPT SELECT budgets, sum(n) FROM zdu.node_count GROUP BY cluster_id, budgets) x), 0::bigint,
