@@ -14,7 +14,9 @@
  * full, or frozen, keeps nobody else waiting.  What lies behind a closed gate
  * has a later turn than all before it, what goes back an earlier one: reach is
  * the last turn that is asked for.  Nodes that are down and wait are few: they are
- * read together.  Class 0 costs no place, class 1 are the merely unheard.
+ * read together.  Class 0 costs no place, class 1 are the merely unheard.  What
+ * must stay for its copies' sake is passed over among them too: those behind it
+ * may be taken.
  *
  * That signatures are equal is said by two bounds: so only the index by
  * signature has the order that is asked for, and nobody walks through the turns
@@ -26,7 +28,8 @@
 	also \
 	"down AS MATERIALIZED (SELECT g.*, row_number() OVER (PARTITION BY g.budgets, g.class ORDER BY g.turn) AS nth FROM ( " \
 	"    SELECT CASE WHEN n.state = 'OFFLINE' AND NOT n.confirmed THEN 1 ELSE 0 END AS class, n.* FROM zdu.node n " \
-	"    WHERE n.cluster_id = $1 AND n.away AND n.turn IS NOT NULL AND NOT n.taken " down ") g) " \
+	"    WHERE n.cluster_id = $1 AND n.away AND n.turn IS NOT NULL AND NOT n.taken " down \
+	"      AND (n.state NOT IN ('ACTIVE', 'DRAINING') OR (true " unless "))) g) " \
 	"SELECT " ZDU_NODE_COLUMNS("c.") " FROM ( " \
 	"  SELECT d.class, " ZDU_NODE_ROW("d.") " FROM open o JOIN down d ON d.budgets = o.budgets " \
 	"    AND d.turn <= o.reach AND d.nth <= CASE d.class WHEN 0 THEN o.free ELSE o.places END " \
