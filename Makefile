@@ -72,6 +72,7 @@ STORE_OBJS = \
 	src/store/document.o \
 	src/store/event.o \
 	src/store/facts.o \
+	src/store/flight.o \
 	src/store/gate.o \
 	src/store/guard.o \
 	src/store/health.o \

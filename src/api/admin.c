@@ -17,11 +17,6 @@ PG_FUNCTION_INFO_V1(zdu_force_state);
 PG_FUNCTION_INFO_V1(zdu_adopt);
 PG_FUNCTION_INFO_V1(zdu_prune);
 
-static ZduQuery end_all_steps = {
-	.text = "UPDATE zdu.step_state SET state = 'cancelled', ended_at = $2 WHERE cluster_id = $1 AND NOT settled",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
-};
-
 static ZduQuery end_upgrade = {
 	.text = "UPDATE zdu.upgrade SET run = 'cancelled', run_since = $2, ended_at = $2 WHERE upgrade_id = $1",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
@@ -37,9 +32,9 @@ static ZduQuery leave_mode = {
  * number goes too: a report may have been matched by it before we got the lock.
  */
 static ZduQuery void_tokens = {
-	.text = "UPDATE zdu.step_state s SET state = 'unknown', worker = NULL, incarnation = NULL, number = 0, "
+	.text = "UPDATE zdu.flight s SET state = 'unknown', worker = NULL, incarnation = NULL, number = 0, "
 	"not_before = CASE WHEN s.state = 'unknown' THEN s.not_before WHEN s.stage IN ('act', 'end') THEN s.deadline END "
-	"FROM zdu.step_plan p WHERE NOT s.settled AND s.state IN ('running', 'unknown') AND p.plan_id = s.plan_id AND p.look[s.place] IS NOT NULL"
+	"FROM zdu.step_plan p WHERE s.state IN ('running', 'unknown') AND p.plan_id = s.plan_id AND p.look[s.place] IS NOT NULL"
 };
 
 static ZduQuery lock_clusters = {
@@ -85,7 +80,7 @@ force_stable(ZduCall *call, const char *reason)
 	int			n;
 	ZduNode    *nodes = zdu_nodes_all(f->cluster_id, &n);
 
-	zdu_run(&end_all_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_time(zdu_now())});
+	zdu_steps_end_all(f);
 	for (int i = 0; i < n; i++)
 		zdu_node_take(&nodes[i], false, reason);
 	zdu_nodes_store(f, nodes, n);

@@ -23,8 +23,7 @@ static ZduQuery undo_made = {
 };
 
 static ZduQuery before_begun = {
-	.text = "SELECT 1 FROM zdu.step_plan p JOIN zdu.step_state s ON s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
-	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND p.phase[s.place] = 'before' AND s.started_at IS NOT NULL LIMIT 1",
+	.text = "SELECT 1 FROM zdu.step WHERE upgrade_id = $1 AND node_id IS NULL AND phase = 'before' AND started_at IS NOT NULL LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
@@ -42,7 +41,7 @@ static ZduQuery nodes_begun = {
 };
 
 static ZduQuery cluster_busy = {
-	.text = "SELECT 1 FROM zdu.step_state WHERE cluster_id = $1 AND node_id IS NULL AND NOT settled LIMIT 1",
+	.text = "SELECT 1 FROM zdu.flight WHERE cluster_id = $1 AND node_id IS NULL LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 

@@ -33,8 +33,8 @@ static ZduQuery match_beats = {
 	"FROM zdu.cluster c "
 	"CROSS JOIN unnest($2, $3, $4) WITH ORDINALITY AS b(node, incarnation, state, ord) "
 	"LEFT JOIN zdu.node n ON n.cluster_id = c.cluster_id AND n.name = b.node "
-	"LEFT JOIN LATERAL (SELECT p.phase[o.place] AS phase FROM zdu.step_state o JOIN zdu.step_plan p ON p.plan_id = o.plan_id "
-	"  WHERE n.taken AND o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND NOT o.settled AND o.state = 'running' LIMIT 1) s ON true "
+	"LEFT JOIN LATERAL (SELECT p.phase[o.place] AS phase FROM zdu.flight o JOIN zdu.step_plan p ON p.plan_id = o.plan_id "
+	"  WHERE n.taken AND o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND o.state = 'running' LIMIT 1) s ON true "
 	"WHERE c.name = $1 ORDER BY b.ord",
 	.nargs = 5, .argtypes = {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
 };

@@ -16,14 +16,8 @@ PG_FUNCTION_INFO_V1(zdu_attach);
 PG_FUNCTION_INFO_V1(zdu_detach);
 PG_FUNCTION_INFO_V1(zdu_declare_down);
 
-static ZduQuery cancel_wishes = {
-	.text = "UPDATE zdu.step_state s SET state = 'cancelled', ended_at = $2 FROM zdu.step_plan p "
-	"WHERE p.node_id = $1 AND p.upgrade_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 AND s.state = 'pending'",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
-};
-
 static ZduQuery steps_under_way = {
-	.text = "SELECT 1 FROM zdu.step_state WHERE cluster_id = $1 AND node_id = $2 AND NOT settled AND state IN ('running', 'unknown') LIMIT 1",
+	.text = "SELECT 1 FROM zdu.flight WHERE cluster_id = $1 AND node_id = $2 AND state IN ('running', 'unknown') LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
@@ -42,7 +36,7 @@ make_wish_steps(ZduCall *call, ZduNode *node, bool attach)
 	List	   *steps = NIL;
 	char	   *error = NULL;
 
-	zdu_run(&cancel_wishes, (ZduArg[]) {zdu_int8(node->id), zdu_time(zdu_now())});
+	zdu_steps_forgo(node->id);
 	if (rb != NULL)
 		steps = zdu_runbook_steps(rb, f, node, attach ? PHASE_INTEGRATE : PHASE_ISOLATE, attach ? PHASE_INTEGRATE : PHASE_DRAIN,
 								  false, node->version != NULL ? node->version : f->version, &error);

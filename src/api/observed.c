@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(zdu_refuse_update);
 PG_FUNCTION_INFO_V1(zdu_forget_steps);
 
 static ZduQuery forget_steps = {
-	.text = "DELETE FROM zdu.step_state WHERE step_id BETWEEN $1 * 1000 AND $1 * 1000 + 999",
+	.text = "WITH gone AS (DELETE FROM zdu.flight WHERE plan_id = $1) DELETE FROM zdu.step_past WHERE step_id BETWEEN $1 * 1000 AND $1 * 1000 + 999",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 

@@ -12,7 +12,7 @@
 static ZduQuery nodes_without_steps = {
 	.text =
 	"SELECT n.node_id FROM unnest($2) AS n(node_id) WHERE NOT EXISTS "
-	"(SELECT FROM zdu.step_state s WHERE s.cluster_id = $1 AND s.node_id = n.node_id AND NOT s.settled)",
+	"(SELECT FROM zdu.flight s WHERE s.cluster_id = $1 AND s.node_id = n.node_id)",
 	.nargs = 2, .argtypes = {INT8OID, INT8ARRAYOID}
 };
 
@@ -193,49 +193,40 @@ bend(ZduFacts *f, ZduProgress *p)
 	}
 }
 
-static bool
-is_over(ZduStepState state)
+/* Leaves of n nodes that had nothing left to do those for which nothing was made since. */
+static void
+keep_without_steps(const ZduFacts *f, int64 *ids, int *n)
 {
-	return state == STEP_SUCCEEDED || state == STEP_SKIPPED || state == STEP_CANCELLED;
+	ZduReader	r;
+
+	zdu_run(&nodes_without_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, *n)});
+	r = zdu_reader();
+	for (*n = 0; zdu_next_row(&r);)
+		ids[(*n)++] = zdu_read_int8(&r);
 }
 
 /* Nodes that have nothing left to do are released; those to be brought back are. */
 static void
 finish_nodes(ZduFacts *f, ZduNode *nodes, int nnodes, const int64 *ids, int n)
 {
-	ZduReader	r;
-
-	if (n == 0)
-		return;
-	zdu_run(&nodes_without_steps, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
-	r = zdu_reader();
-	while (zdu_next_row(&r))
+	for (int i = 0; i < n; i++)
 	{
-		ZduNode    *node = zdu_node_find(nodes, nnodes, zdu_read_int8(&r));
+		ZduNode    *node = zdu_node_find(nodes, nnodes, ids[i]);
 
 		if (node->taken)
 			zdu_release(f, node);
 	}
 }
 
-/*
- * May it have been the node's last open step?  So is the last of a plan, and
- * verify where integrate is left out; what is cancelled may be any.
- */
-static bool
-may_finish(const ZduProgress *p)
-{
-	return is_over(p->outcome.state) && (p->outcome.state == STEP_CANCELLED || p->step->last || p->step->phase >= PHASE_VERIFY);
-}
-
 void
 zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
 {
 	ZduStepChange *changes = palloc(sizeof(ZduStepChange) * (n + 1));
-	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
-	int64	   *finishing = ids + n;
+	int64	   *ids = palloc(sizeof(int64) * (n + 1));
 	int			nids = 0;
-	int			nfinishing = 0;
+	int64	   *finished;
+	int			nfinished;
+	bool		unwinds = false;
 	int			nnodes;
 	ZduNode    *nodes;
 
@@ -246,14 +237,11 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
 		ZduProgress *p = &progress[i];
 
 		bend(f, p);
-		changes[i] = (ZduStepChange) {p->step->id, p->outcome, p->evidence, p->log};
-		if (p->step->node_id == 0)
-			continue;
-		ids[nids++] = p->step->node_id;
-		if (may_finish(p))
-			finishing[nfinishing++] = p->step->node_id;
+		changes[i] = (ZduStepChange) {p->step, p->outcome, p->evidence, p->log};
+		if (p->step->node_id != 0)
+			ids[nids++] = p->step->node_id;
 	}
-	zdu_steps_store(changes, n);
+	finished = zdu_steps_store(changes, n, &nfinished);
 
 	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
 	for (int i = 0; i < n; i++)
@@ -267,6 +255,7 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
 		ZduProgress *p = &progress[i];
 		ZduNode    *node = p->step->node_id != 0 ? zdu_node_find(nodes, nnodes, p->step->node_id) : NULL;
 
+		unwinds |= p->outcome.state == STEP_FAILED || p->outcome.state == STEP_CANCELLED;
 		if (p->outcome.state == STEP_FAILED)
 		{
 			/* Rolling back reads them, and brings back what else failed or was cancelled. */
@@ -280,6 +269,8 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
 		else if (p->outcome.state == STEP_CANCELLED && p->step->upgrade_id != 0 && node != NULL && node->taken)
 			zdu_unwind(f, node);
 	}
-	finish_nodes(f, nodes, nnodes, finishing, nfinishing);
+	if (unwinds && nfinished > 0)
+		keep_without_steps(f, finished, &nfinished);
+	finish_nodes(f, nodes, nnodes, finished, nfinished);
 	zdu_nodes_store(f, nodes, nnodes);
 }

@@ -72,8 +72,8 @@ SELECT
 	coalesce(g.begun, 0)::integer AS begun,
 	coalesce(g.next_place, 0) AS next_place,
 	CASE WHEN b.max_failures IS NULL THEN 0 ELSE
-		(SELECT count(DISTINCT s.node_id) FROM zdu.step_state s JOIN zdu.node n ON n.node_id = s.node_id
-		 WHERE s.cluster_id = b.cluster_id AND NOT s.settled AND s.state = 'failed' AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets))) END::integer AS failures
+		(SELECT count(DISTINCT s.node_id) FROM zdu.flight s JOIN zdu.node n ON n.node_id = s.node_id
+		 WHERE s.cluster_id = b.cluster_id AND s.state = 'failed' AND (b.selector = '{}' OR b.budget_id = ANY (n.budgets))) END::integer AS failures
 FROM zdu.budget b
 JOIN zdu.cluster c ON c.cluster_id = b.cluster_id
 LEFT JOIN (

@@ -407,8 +407,10 @@ CREATE TRIGGER step_refuse_update
 	INSTEAD OF UPDATE OR DELETE ON zdu.step FOR EACH ROW EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER step_plan_refuse_update
 	BEFORE UPDATE ON zdu.step_plan FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
-CREATE TRIGGER step_state_refuse_update
-	BEFORE UPDATE OR DELETE ON zdu.step_state FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+CREATE TRIGGER flight_refuse_update
+	BEFORE UPDATE OR DELETE ON zdu.flight FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
+CREATE TRIGGER step_past_refuse_update
+	BEFORE UPDATE OR DELETE ON zdu.step_past FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER node_count_refuse_update
 	BEFORE UPDATE OR DELETE ON zdu.node_count FOR EACH STATEMENT EXECUTE FUNCTION zdu_refuse_update();
 CREATE TRIGGER policy_refuse_update

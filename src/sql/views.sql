@@ -32,7 +32,7 @@ SELECT
 		AND d.state = 'ACTIVE' AND d.attached AND NOT d.taken) AS leader_fit,
 	(SELECT i.mark FROM zdu.instance i ORDER BY i.epoch DESC LIMIT 1) AS mark,
 	a.schema_watched,
-	EXISTS (SELECT FROM zdu.step_state o WHERE o.cluster_id = c.cluster_id AND NOT o.settled AND o.state <> 'failed') AS steps_open,
+	EXISTS (SELECT FROM zdu.flight o WHERE o.cluster_id = c.cluster_id AND o.state <> 'failed') AS steps_open,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id) AS watched,
 	EXISTS (SELECT FROM zdu.watch w WHERE w.cluster_id = c.cluster_id AND w.upgrade_id = c.upgrade_id AND w.baseline) AS unlooked,
 	EXISTS (SELECT FROM zdu.upgrade_gate g WHERE g.upgrade_id = c.upgrade_id AND g.opened_at IS NULL) AS gated,
@@ -48,14 +48,21 @@ CROSS JOIN LATERAL (
 	WHERE w.cluster_id = c.cluster_id AND w.upgrade_id IS NULL
 ) a
 CROSS JOIN LATERAL (
+	-- The steps of one plan of the cluster are of one phase: the one that it is at, and those behind it.
 	SELECT
-		count(*) FILTER (WHERE p.phase[s.place] = 'before')::integer AS before_open,
-		count(*) FILTER (WHERE p.phase[s.place] = 'after' AND s.state <> 'failed')::integer AS tasks_open,
-		count(*) FILTER (WHERE p.phase[s.place] = 'after' AND s.state = 'failed')::integer AS tasks_failed,
-		count(*) FILTER (WHERE p.phase[s.place] = 'undo')::integer AS undo_open
-	FROM zdu.step_state s
-	JOIN zdu.step_plan p ON p.plan_id = s.plan_id
-	WHERE s.cluster_id = c.cluster_id AND s.node_id IS NULL AND NOT s.settled
+		coalesce(sum(s.steps) FILTER (WHERE s.phase = 'before'), 0)::integer AS before_open,
+		coalesce(sum(s.steps - s.failed) FILTER (WHERE s.phase = 'after'), 0)::integer AS tasks_open,
+		coalesce(sum(s.failed) FILTER (WHERE s.phase = 'after'), 0)::integer AS tasks_failed,
+		coalesce(sum(s.steps) FILTER (WHERE s.phase = 'undo'), 0)::integer AS undo_open
+	FROM (
+		SELECT
+			p.phase[f.place] AS phase,
+			CASE WHEN f.cut THEN 1 ELSE cardinality(p.phase) - f.place + 1 END AS steps,
+			(f.state = 'failed')::integer AS failed
+		FROM zdu.flight f
+		JOIN zdu.step_plan p ON p.plan_id = f.plan_id
+		WHERE f.cluster_id = c.cluster_id AND f.node_id IS NULL
+	) s
 ) t
 CROSS JOIN LATERAL (
 	SELECT
@@ -158,10 +165,11 @@ FROM zdu.node n
 JOIN zdu.cluster c ON c.cluster_id = n.cluster_id
 LEFT JOIN zdu.node_heard h ON h.node_id = n.node_id
 LEFT JOIN LATERAL (
-	SELECT o.phase, o.state, o.started_at
-	FROM zdu.step o
-	WHERE o.cluster_id = n.cluster_id AND o.node_id = n.node_id AND NOT o.settled AND o.state <> 'pending'
-	ORDER BY o.state = 'failed', o.ord DESC
+	SELECT p.phase[f.place] AS phase, f.state, f.started_at
+	FROM zdu.flight f
+	JOIN zdu.step_plan p ON p.plan_id = f.plan_id
+	WHERE f.cluster_id = n.cluster_id AND f.node_id = n.node_id AND f.state <> 'pending'
+	ORDER BY f.state = 'failed', f.plan_id DESC
 	LIMIT 1
 ) s ON true
 ORDER BY c.name, n.name;
@@ -236,7 +244,7 @@ BEGIN
 					 ('zdu.cluster_facts', '{zdu.cluster,zdu.policy,zdu.upgrade}'),
 					 ('zdu.current_policy', '{zdu.policy}'),
 					 ('zdu.node_vars', '{zdu.node}'),
-					 ('zdu.step', '{zdu.step_state,zdu.step_plan}'),
+					 ('zdu.step', '{zdu.flight,zdu.step_past,zdu.step_plan}'),
 					 ('zdu.event', '{zdu.event_log}')) AS v (view, tables)
 		JOIN pg_attribute a ON a.attrelid = v.view AND col_description(a.attrelid, a.attnum) IS NULL
 		CROSS JOIN LATERAL unnest(v.tables) WITH ORDINALITY AS t (relation, ord)

@@ -70,15 +70,16 @@ static ZduQuery leave_together = {
 
 static ZduQuery bar_steps = {
 	.text =
-	"UPDATE zdu.step_state s SET not_before = 'infinity' FROM zdu.step_plan p WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'pending' "
-	"AND s.not_before IS NULL AND p.plan_id = s.plan_id AND p.upgrade_id = $2 AND p.direction = 'forward' AND p.phase[s.place] = 'integrate'",
+	"UPDATE zdu.flight s SET barred = array_position(p.phase, 'integrate') FROM zdu.step_plan p "
+	"WHERE s.cluster_id = $1 AND s.barred IS NULL AND p.plan_id = s.plan_id AND p.upgrade_id = $2 AND p.direction = 'forward' "
+	"AND (array_position(p.phase, 'integrate') > s.place OR (p.phase[s.place] = 'integrate' AND s.state = 'pending' AND s.not_before IS NULL))",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };
 
 static ZduQuery unbar_steps = {
 	.text =
-	"UPDATE zdu.step_state s SET not_before = NULL WHERE s.cluster_id = $1 AND NOT s.settled AND s.not_before = 'infinity' AND NOT EXISTS "
-	"(SELECT FROM zdu.step_state o JOIN zdu.step_plan p ON p.plan_id = o.plan_id WHERE o.cluster_id = $1 AND NOT o.settled "
+	"UPDATE zdu.flight s SET barred = NULL WHERE s.cluster_id = $1 AND s.node_id IS NOT NULL AND s.barred IS NOT NULL AND NOT EXISTS "
+	"(SELECT FROM zdu.flight o JOIN zdu.step_plan p ON p.plan_id = o.plan_id WHERE o.cluster_id = $1 "
 	"  AND p.upgrade_id = $2 AND o.node_id IS NOT NULL AND p.direction = 'forward' AND p.phase[o.place] NOT IN ('integrate', 'soak'))",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}
 };

@@ -97,17 +97,15 @@ static ZduQuery on_fail = {
 };
 
 static ZduQuery keep_back = {
-	.text = "UPDATE zdu.step_state s SET not_before = 'Infinity' FROM zdu.step_plan p "
-	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
-	"AND p.phase[s.place] = 'before' AND s.state = 'pending'",
+	.text = "UPDATE zdu.flight s SET barred = s.place FROM zdu.step_plan p "
+	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.plan_id = p.plan_id AND p.phase[s.place] = 'before' AND s.state = 'pending'",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
 static ZduQuery let_go = {
 	.text =
-	"UPDATE zdu.step_state s SET not_before = NULL FROM zdu.step_plan p "
-	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
-	"AND p.phase[s.place] = 'before' AND s.state = 'pending' AND s.not_before = 'Infinity'",
+	"UPDATE zdu.flight s SET barred = NULL FROM zdu.step_plan p "
+	"WHERE p.upgrade_id = $1 AND p.node_id IS NULL AND s.plan_id = p.plan_id AND s.barred IS NOT NULL",
 	.nargs = 1, .argtypes = {INT8OID}
 };
 

@@ -61,7 +61,7 @@ static ZduQuery store_nodes = {
 static ZduQuery tried_again = {
 	.text =
 	"SELECT n.node_id FROM unnest($1) AS g(node_id) JOIN zdu.node n ON n.node_id = g.node_id CROSS JOIN LATERAL "
-	"(SELECT FROM zdu.step_plan p JOIN zdu.step_state s ON s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
+	"(SELECT FROM zdu.step_plan p JOIN zdu.step_past s ON s.step_id BETWEEN p.plan_id * 1000 AND p.plan_id * 1000 + 999 "
 	" WHERE p.node_id = n.node_id AND s.attempt > 1 AND s.started_at >= n.begun_at LIMIT 1) a",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}
 };

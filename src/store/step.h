@@ -41,7 +41,8 @@ typedef struct ZduStep
 	ZduPhase	phase;
 	const char *task;			/* which of the cluster's, see ZduNewStep */
 	bool		back;
-	bool		last;			/* of those that were made together */
+	int			next;			/* place of the one that follows on it; 0: none */
+	int			next_attempts;	/* that are allowed that one */
 	bool		has_act;
 	bool		has_force;
 	const char *version;		/* the one it works towards */
@@ -75,7 +76,7 @@ typedef struct ZduGrant
 /* What is written of a step: its outcome, and what the report brought. */
 typedef struct ZduStepChange
 {
-	int64		id;
+	const ZduStep *step;
 	ZduStageOutcome outcome;
 	Jsonb	   *evidence;		/* NULL: as it was */
 	const char *log;			/* NULL: as it was */
@@ -124,7 +125,7 @@ extern ZduStep *zdu_steps_timers_over(const ZduFacts *f, int *n);
 extern ZduStep *zdu_steps_lost(const ZduFacts *f, int *n);
 extern ZduStep *zdu_steps_unwound(const ZduFacts *f, int *n);
 
-/* Returns a node's (0: the cluster's) open and failed steps of the active upgrade, in order. */
+/* Returns the steps that a node's (0: the cluster's) plans are at, in order: the first may be granted, or runs, or failed. */
 extern ZduStep *zdu_steps_of_node(const ZduFacts *f, int64 node_id, int *n);
 
 /* Returns all failed steps of the active upgrade. */
@@ -139,8 +140,11 @@ extern ZduPhase zdu_steps_reached(const ZduFacts *f, int64 node_id);
 /* Makes steps (a List of ZduNewStep *), after those that their nodes have; new_round: the nodes are taken by it. */
 extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round);
 
-/* Writes what became of n steps. */
-extern void zdu_steps_store(const ZduStepChange *changes, int n);
+/*
+ * Writes what became of n steps: of one that is over its plan goes on to the
+ * next.  Returns the nodes that have nothing left to be done by that.
+ */
+extern int64 *zdu_steps_store(const ZduStepChange *changes, int n, int *nfinished);
 
 /*
  * Grants up to `slots` steps that are next for their node to a worker and
@@ -155,8 +159,14 @@ extern ZduGrant *zdu_steps_held(int64 cluster_id, const char *worker, const char
 /* Returns whether a step could be granted now. */
 extern bool zdu_steps_waiting(const ZduFacts *f);
 
-/* Cancels what is not running of a node's (0: the cluster's) steps, asks for the end of what is; returns true if something still runs. */
+/* Cancels what is not running of a node's (0: the cluster's) steps of the upgrade, asks for the end of what is; returns true if something still runs. */
 extern bool zdu_steps_unwind(const ZduFacts *f, int64 node_id);
+
+/* Cancels what has not begun of wishes about a node's rotation; what has goes on. */
+extern void zdu_steps_forgo(int64 node_id);
+
+/* Cancels all steps of the cluster, whatever runs of them. */
+extern void zdu_steps_end_all(const ZduFacts *f);
 
 /* Gives a node's (0: the cluster's) failed steps another round of attempts; returns how many. */
 extern int	zdu_steps_retry(const ZduFacts *f, int64 node_id);

@@ -13,12 +13,12 @@ static ZduQuery what_is_due = {
 	.text =
 	"SELECT c.cluster_id, u.upgrade_id, i.mark, p.auto_adopt, c.work_waits, c.swept_at, "
 	"  c.swept_at + make_interval(secs => least(extract(epoch FROM least(p.heartbeat_ttl, p.lease)) / 4, "
-	"    CASE WHEN EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state <> 'failed') "
+	"    CASE WHEN EXISTS (SELECT FROM zdu.flight s WHERE s.cluster_id = c.cluster_id AND s.state <> 'failed') "
 	"      OR EXISTS (SELECT FROM zdu.watch a WHERE a.cluster_id = c.cluster_id AND a.upgrade_id = u.upgrade_id) THEN 1 ELSE 3600 END)), "
 	"  coalesce(w.incarnation = $3 AND w.asked BETWEEN $4 - p.lease / 4 AND $4 AND c.listened - w.listened < extract(epoch FROM p.lease) / 4 "
 	"    AND w.programs IS NOT DISTINCT FROM $5, false), "
 	"  coalesce(w.incarnation = $3, false), coalesce(w.replaced = $3, false), extract(epoch FROM p.lease)::double precision, "
-	"  EXISTS (SELECT FROM zdu.step_state s WHERE s.cluster_id = c.cluster_id AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3), "
+	"  EXISTS (SELECT FROM zdu.flight s WHERE s.cluster_id = c.cluster_id AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3), "
 	"  c.state = 'STABLE' AND u.upgrade_id IS NULL AND EXISTS (SELECT FROM zdu.spool_row r WHERE r.cluster_id = c.cluster_id AND r.state = 'waiting'), "
 	"  c.serial, w.asked + p.lease / 4 "
 	"FROM zdu.cluster c JOIN zdu.current_policy p ON p.name = c.policy "
@@ -41,7 +41,7 @@ static ZduQuery store_worker = {
 static ZduQuery leave_worker = {
 	.text =
 	"DELETE FROM zdu.worker w WHERE w.cluster_id = $1 AND w.name = $2 AND w.incarnation = $3 AND NOT EXISTS "
-	"(SELECT FROM zdu.step_state s WHERE s.cluster_id = $1 AND NOT s.settled AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3)",
+	"(SELECT FROM zdu.flight s WHERE s.cluster_id = $1 AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3)",
 	.nargs = 3, .argtypes = {INT8OID, TEXTOID, TEXTOID}
 };
 

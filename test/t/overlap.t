@@ -107,12 +107,20 @@ $zdu->sql(q{
 	CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$
 	BEGIN
 		INSERT INTO public.moved (process, step_id, phase, old_number, number, old_state, state, old_stage, stage, worker, incarnation)
-		SELECT current_setting('application_name'), NEW.step_id, p.phase[NEW.place], OLD.number, NEW.number, OLD.state, NEW.state, OLD.stage, NEW.stage,
+		SELECT current_setting('application_name'), NEW.plan_id * 1000 + NEW.place, p.phase[NEW.place], OLD.number, NEW.number, OLD.state, NEW.state, OLD.stage, NEW.stage,
 			OLD.worker, OLD.incarnation FROM zdu.step_plan p WHERE p.plan_id = NEW.plan_id;
 		RETURN NULL;
 	END $$;
-	CREATE TRIGGER move AFTER UPDATE ON zdu.step_state FOR EACH ROW
-		WHEN (OLD.number <> NEW.number OR OLD.state <> NEW.state OR OLD.stage <> NEW.stage) EXECUTE FUNCTION move()});
+	CREATE TRIGGER move AFTER UPDATE ON zdu.flight FOR EACH ROW
+		WHEN (OLD.place = NEW.place AND (OLD.number <> NEW.number OR OLD.state <> NEW.state OR OLD.stage <> NEW.stage)) EXECUTE FUNCTION move();
+	CREATE FUNCTION be_past() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO public.moved (process, step_id, phase, old_number, number, old_state, state, stage, worker, incarnation)
+		SELECT current_setting('application_name'), NEW.step_id, p.phase[NEW.place], NEW.number, NEW.number, 'running', NEW.state, NEW.stage,
+			NEW.worker, NEW.incarnation FROM zdu.step_plan p WHERE p.plan_id = NEW.step_id / 1000;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER be_past AFTER INSERT ON zdu.step_past FOR EACH ROW WHEN (NEW.number > 0) EXECUTE FUNCTION be_past()});
 
 # ------------------------------------------------------------ the workers
 
@@ -214,7 +222,7 @@ sub deal
 sub standing
 {
 	return split(/\|/, $zdu->sql(q{SELECT f.state = 'READY_TO_RUN_UPGRADE_TASKS' AND f.taken = 0 AND NOT EXISTS (SELECT FROM zdu.node WHERE NOT attached OR NOT in_rotation), u.run,
-		(SELECT count(*) FROM zdu.step_state WHERE NOT settled AND state = 'failed')
+		(SELECT count(*) FROM zdu.flight WHERE state = 'failed')
 		FROM zdu.cluster_facts f JOIN zdu.upgrade u ON u.cluster_id = f.cluster_id AND u.ended_at IS NULL WHERE f.name = 'shop'}));
 }
 

@@ -1,6 +1,6 @@
 -- Promise: what zdu observed is changed by its functions, not by a plain UPDATE or DELETE; an INSERT is for a restore.
 BEGIN;
-SELECT plan(34);
+SELECT plan(36);
 SET client_min_messages = warning;
 
 SELECT zdu_set_cluster('shop', runbook => 'local', vars => '{"root": "/", "haproxy": "a:1", "backend": "b", "health": "http://{address}/"}');
@@ -28,7 +28,7 @@ SELECT is(pg_temp.refusal(format('%s zdu.%s %s', verb, relation, CASE verb WHEN 
           format('55000 | rows of zdu.%s cannot be %s by hand | N1: what zdu observed is changed by its functions, which lock the cluster first. | '
                  'SELECT name, usage FROM zdu.help; the audited way out is zdu_force_state()', relation, CASE verb WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END),
           format('N1: refused, with a hint: %s zdu.%s', verb, relation))
-FROM (VALUES ('cluster', 'state'), ('node', 'state'), ('upgrade', 'run'), ('step', 'state'), ('step_state', 'state'), ('step_plan', 'round'), ('node_count', 'n'), ('event', 'new'), ('event_log', 'new'),
+FROM (VALUES ('cluster', 'state'), ('node', 'state'), ('upgrade', 'run'), ('step', 'state'), ('flight', 'state'), ('step_past', 'state'), ('step_plan', 'round'), ('node_count', 'n'), ('event', 'new'), ('event_log', 'new'),
              ('runbook', 'document'), ('policy', 'max_unavailable')) AS t (relation, col)
 CROSS JOIN (VALUES ('UPDATE'), ('DELETE FROM')) AS v (verb)
 WHERE (relation, verb) NOT IN (('upgrade', 'DELETE FROM'), ('step_plan', 'DELETE FROM'));
@@ -50,7 +50,7 @@ SELECT throws_ok($$SELECT zdu_force_state('shop', 'app3', 'ERROR', NULL)$$, '220
 
 -- What belongs together goes together.
 DELETE FROM zdu.upgrade;
-SELECT is_empty('SELECT FROM zdu.step_state', 'N1: steps go with their plan, and that with its upgrade');
+SELECT is_empty('SELECT FROM zdu.flight UNION ALL SELECT FROM zdu.step_past', 'N1: steps go with their plan, and that with its upgrade');
 
 -- A restore loads with the triggers on.
 SELECT lives_ok($$INSERT INTO zdu.node (cluster_id, name, state, version) SELECT cluster_id, 'app4', 'TERMINATING', '1.0' FROM zdu.cluster$$,
