@@ -120,11 +120,16 @@ has_price(const NodeRow *before, const NodeRow *now)
 	return !is_away(before) || (strcmp(before->state, "OFFLINE") == 0 && !now->confirmed);
 }
 
-/* D10, D11: what was taken had a place in each budget that it falls under. */
+/*
+ * D10, D11: what was taken had a place in each budget that it falls under.
+ * D12: what was merely unheard is in the count, and had a place besides, before
+ * any that served was taken.
+ */
 static void
 check_budgets(Game *g, int taken)
 {
 	Check	   *c = &g->check;
+	bool		besides = is_away(&taken_as[taken]);
 
 	for (int b = 0; b < g->scene.nbudgets; b++)
 	{
@@ -139,9 +144,12 @@ check_budgets(Game *g, int taken)
 			if (!budget->member[i] || !c->node[i].there)
 				continue;
 			total++;
-			away += is_away(&c->node[i]);
+			away += is_away(&c->node[i]) && !(besides && was_taken[i] && !is_away(&taken_as[i]));
 		}
-		if (away > scene_limit(budget->limit, total))
+		if (besides && away + 1 > scene_limit(budget->limit, total))
+			game_fail(g, "D12: %s, merely unheard, was taken without a place besides: of %d nodes %d are away where %s may be%s%s",
+					  g->world.node[taken].name, total, away, budget->limit, b > 0 ? ", budget " : "", budget->name);
+		else if (away > scene_limit(budget->limit, total))
 			game_fail(g, "D11: %s was taken, and of %d nodes %d are away where %s may be%s%s", g->world.node[taken].name, total, away,
 					  budget->limit, b > 0 ? ", budget " : "", budget->name);
 	}
