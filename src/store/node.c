@@ -39,22 +39,19 @@ static ZduQuery worst_node = {
 	.nargs = 1, .argtypes = {INT8OID}
 };
 
+/* Of nodes that are reported together most go the same way: they are written together, and what is the same is said once. */
 static ZduQuery store_nodes = {
 	.text =
-	"UPDATE zdu.node n SET state = g.state, confirmed = g.confirmed, version = g.version::zdu_version, "
-	"  incarnation = g.incarnation, in_rotation = g.in_rotation, attached = g.attached, taken = g.taken, reports = g.reports, "
-	"  fenced = g.fenced, stuck = g.stuck, since = CASE WHEN g.moved THEN $13 ELSE n.since END, "
-	"  since_listened = CASE WHEN g.moved THEN $14 ELSE n.since_listened END, "
-	"  begun_at = CASE WHEN g.taken AND NOT n.taken THEN $13 ELSE n.begun_at END, "
-	"  took = CASE WHEN g.arrived AND n.taken AND NOT g.again THEN coalesce(extract(epoch FROM $13 - n.begun_at), n.took) ELSE n.took END, "
-	"  turn = CASE WHEN NOT g.finished THEN n.turn END, heading = CASE WHEN NOT g.arrived THEN n.heading END "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $15, $16, $17) "
-	"  AS g(node_id, state, confirmed, version, incarnation, in_rotation, attached, taken, reports, fenced, stuck, moved, finished, arrived, again) "
-	"WHERE n.node_id = g.node_id",
-	.nargs = 17,
-	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
-		BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZOID, FLOAT8OID,
-	BOOLARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
+	"UPDATE zdu.node n SET state = $2, confirmed = $3, in_rotation = $4, attached = $5, taken = $6, reports = $7, fenced = $8, stuck = $9, "
+	"  version = CASE WHEN $10 THEN $11::zdu_version ELSE n.version END, incarnation = CASE WHEN $12 THEN $13 ELSE n.incarnation END, "
+	"  since = CASE WHEN $14 THEN $15 ELSE n.since END, since_listened = CASE WHEN $14 THEN $16 ELSE n.since_listened END, "
+	"  begun_at = CASE WHEN $6 AND NOT n.taken THEN $15 ELSE n.begun_at END, "
+	"  took = CASE WHEN $18 AND n.taken AND n.node_id <> ALL ($19) THEN coalesce(extract(epoch FROM $15 - n.begun_at), n.took) ELSE n.took END, "
+	"  turn = CASE WHEN NOT $17 THEN n.turn END, heading = CASE WHEN NOT $18 THEN n.heading END "
+	"WHERE n.node_id = ANY ($1)",
+	.nargs = 19,
+	.argtypes = {INT8ARRAYOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID,
+	BOOLOID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, FLOAT8OID, BOOLOID, BOOLOID, INT8ARRAYOID}
 };
 
 /* LIMIT, lest it becomes a join of all steps there are. */
@@ -168,6 +165,7 @@ zdu_nodes_read(uint64 rows, int *n)
 		node->place = zdu_read_int4(&r);
 		node->budgets = zdu_read_int8_array(&r, &node->nbudgets);
 		node->was = counted(node);
+		node->was_incarnation = node->incarnation;
 	}
 	return nodes;
 }
@@ -340,83 +338,118 @@ zdu_node_candidate(const ZduFacts *f, const ZduNode *node)
 	return c;
 }
 
-/* How long a node took counts only if every step of it went well at the first attempt. */
-static void
-find_tried_again(ZduNode **changed, bool *again, int k)
+/* How long a node took counts only if every step of it went well at the first attempt.  Returns those of which it does not. */
+static int64 *
+find_tried_again(const int64 *arrived, int n, int *nagain)
 {
-	int64	   *ids = palloc(sizeof(int64) * k);
-	int			n = 0;
+	int64	   *again = palloc(sizeof(int64) * (n + 1));
 	ZduReader	r;
 
-	for (int i = 0; i < k; i++)
-	{
-		again[i] = false;
-		if (changed[i]->arrived)
-			ids[n++] = changed[i]->id;
-	}
+	*nagain = 0;
 	if (n == 0)
-		return;
-	zdu_run(&tried_again, (ZduArg[]) {zdu_int8_array(ids, n)});
+		return again;
+	zdu_run(&tried_again, (ZduArg[]) {zdu_int8_array(arrived, n)});
 	r = zdu_reader();
 	while (zdu_next_row(&r))
-	{
-		int64		id = zdu_read_int8(&r);
+		again[(*nagain)++] = zdu_read_int8(&r);
+	return again;
+}
 
-		for (int i = 0; i < k; i++)
-			again[i] |= changed[i]->id == id;
-	}
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+new_version(const ZduNode *node)
+{
+	return !same_text(node->version, node->was.version);
+}
+
+static bool
+new_incarnation(const ZduNode *node)
+{
+	return !same_text(node->incarnation, node->was_incarnation);
+}
+
+/* Is the same to be written of both? */
+static bool
+go_together(const ZduNode *a, const ZduNode *b)
+{
+	if (a->state != b->state || a->confirmed != b->confirmed || a->in_rotation != b->in_rotation || a->attached != b->attached ||
+		a->taken != b->taken || a->reports != b->reports || a->fenced != b->fenced || a->stuck != b->stuck ||
+		a->moved != b->moved || a->finished != b->finished || a->arrived != b->arrived)
+		return false;
+	if (new_version(a) != new_version(b) || new_incarnation(a) != new_incarnation(b))
+		return false;
+	return (!new_version(a) || same_text(a->version, b->version)) && (!new_incarnation(a) || same_text(a->incarnation, b->incarnation));
+}
+
+static void
+store_together(const ZduFacts *f, const ZduNode *node, const int64 *ids, int n, const int64 *again, int nagain)
+{
+	zdu_run(&store_nodes, (ZduArg[]) {
+		zdu_int8_array(ids, n), zdu_text(zdu_state_name(ZDU_NODE, node->state)), zdu_bool(node->confirmed), zdu_bool(node->in_rotation),
+		zdu_bool(node->attached), zdu_bool(node->taken), zdu_bool(node->reports), zdu_bool(node->fenced), zdu_bool(node->stuck),
+		zdu_bool(new_version(node)), zdu_text(node->version), zdu_bool(new_incarnation(node)), zdu_text(node->incarnation),
+		zdu_bool(node->moved), zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool(node->finished), zdu_bool(node->arrived),
+		zdu_int8_array(again, nagain)
+	});
 }
 
 void
 zdu_nodes_store(const ZduFacts *f, ZduNode *nodes, int n)
 {
-	int64	   *ids = palloc(sizeof(int64) * (n + 1));
-	char	  **texts = palloc(sizeof(char *) * 3 * (n + 1));
-	bool	   *flags = palloc(sizeof(bool) * 11 * (n + 1));
-	ZduNode   **changed = palloc(sizeof(ZduNode *) * (n + 1));
+	int64	   *ids = palloc(sizeof(int64) * 2 * (n + 1));
+	int64	   *arrived = ids + n;
+	int			narrived = 0;
+	int64	   *again;
+	int			nagain;
+	ZduNode   **changed = palloc(sizeof(ZduNode *) * 2 * (n + 1));
+	ZduNode   **rest = changed + n;
+	int			nrest = 0;
 	ZduCounted *was = palloc(sizeof(ZduCounted) * 2 * (n + 1));
 	ZduCounted *now = was + n;
 	int			k = 0;
 
 	for (int i = 0; i < n; i++)
-		if (nodes[i].changed)
-			changed[k++] = &nodes[i];
+	{
+		if (!nodes[i].changed)
+			continue;
+		if (nodes[i].arrived)
+			arrived[narrived++] = nodes[i].id;
+		rest[nrest++] = changed[k++] = &nodes[i];
+	}
 	if (k == 0)
 		return;
-	for (int i = 0; i < k; i++)
+	again = find_tried_again(arrived, narrived, &nagain);
+	while (nrest > 0)
 	{
-		ZduNode    *node = changed[i];
-		bool		row[] = {node->confirmed, node->in_rotation, node->attached, node->taken,
-		node->reports, node->fenced, node->stuck, node->moved, node->finished, node->arrived};
+		ZduNode    *first = rest[0];
+		int			left = 0;
+		int			together = 0;
 
-		ids[i] = node->id;
-		texts[i] = unconstify(char *, zdu_state_name(ZDU_NODE, node->state));
-		texts[k + i] = unconstify(char *, node->version);
-		texts[2 * k + i] = unconstify(char *, node->incarnation);
-		for (int c = 0; c < lengthof(row); c++)
-			flags[c * k + i] = row[c];
+		for (int i = 0; i < nrest; i++)
+		{
+			if (go_together(first, rest[i]))
+				ids[together++] = rest[i]->id;
+			else
+				rest[left++] = rest[i];
+		}
+		store_together(f, first, ids, together, again, nagain);
+		nrest = left;
 	}
-	find_tried_again(changed, flags + 10 * k, k);
-	zdu_run(&store_nodes, (ZduArg[]) {
-		zdu_int8_array(ids, k), zdu_text_array(texts, k), zdu_bool_array(flags, k),
-		zdu_text_array(texts + k, k), zdu_text_array(texts + 2 * k, k), zdu_bool_array(flags + k, k),
-		zdu_bool_array(flags + 2 * k, k), zdu_bool_array(flags + 3 * k, k), zdu_bool_array(flags + 4 * k, k),
-		zdu_bool_array(flags + 5 * k, k), zdu_bool_array(flags + 6 * k, k), zdu_bool_array(flags + 7 * k, k),
-		zdu_time(zdu_now()), zdu_float8(f->listened), zdu_bool_array(flags + 8 * k, k), zdu_bool_array(flags + 9 * k, k),
-		zdu_bool_array(flags + 10 * k, k)
-	});
-	n = 0;
 	for (int i = 0; i < k; i++)
 	{
 		was[i] = changed[i]->was;
 		now[i] = changed[i]->was = counted(changed[i]);
-		if (changed[i]->arrived)
-			ids[n++] = changed[i]->id;
+		changed[i]->was_incarnation = changed[i]->incarnation;
 		changed[i]->changed = changed[i]->moved = changed[i]->finished = changed[i]->arrived = false;
 	}
 	zdu_counts_move(f->cluster_id, was, now, k);
-	if (n > 0)
-		zdu_run(&store_pace, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(ids, n)});
+	if (narrived > 0)
+		zdu_run(&store_pace, (ZduArg[]) {zdu_int8(f->cluster_id), zdu_int8_array(arrived, narrived)});
 }
 
 ZduNode *

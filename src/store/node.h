@@ -41,6 +41,7 @@ typedef struct ZduNode
 	bool		finished;		/* its turn is over */
 	bool		arrived;		/* and it heads nowhere any more */
 	ZduCounted	was;			/* as it is counted: as it was read, or stored last */
+	const char *was_incarnation;	/* the same of its process */
 	Jsonb	   *vars;			/* see zdu_vars_of_nodes(); NULL: not loaded */
 } ZduNode;
 
