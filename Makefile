@@ -88,6 +88,7 @@ STORE_OBJS = \
 	src/store/runbook.o \
 	src/store/runbook_check.o \
 	src/store/runbook_keys.o \
+	src/store/shape.o \
 	src/store/soft.o \
 	src/store/spi.o \
 	src/store/standing.o \

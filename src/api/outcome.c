@@ -219,7 +219,7 @@ finish_nodes(ZduFacts *f, ZduNode *nodes, int nnodes, const int64 *ids, int n)
 }
 
 void
-zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
+zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, ZduOnward *onward)
 {
 	ZduStepChange *changes = palloc(sizeof(ZduStepChange) * (n + 1));
 	int64	   *ids = palloc(sizeof(int64) * (n + 1));
@@ -241,7 +241,7 @@ zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n)
 		if (p->step->node_id != 0)
 			ids[nids++] = p->step->node_id;
 	}
-	finished = zdu_steps_store(changes, n, &nfinished);
+	finished = zdu_steps_store(f, changes, n, onward, &nfinished);
 
 	nodes = zdu_nodes_by_id(ids, nids, &nnodes);
 	for (int i = 0; i < n; i++)

@@ -22,8 +22,9 @@ typedef struct ZduProgress
 
 /*
  * Stores what became of n steps, and carries it to their nodes and the
- * upgrade.  nodes are loaded, changed and stored inside.
+ * upgrade.  nodes are loaded, changed and stored inside.  onward: as in
+ * zdu_steps_store(), or NULL.
  */
-extern void zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n);
+extern void zdu_outcomes_apply(ZduFacts *f, ZduProgress *progress, int n, ZduOnward *onward);
 
 #endif							/* ZDU_OUTCOME_H */

@@ -20,12 +20,8 @@ has_programs(const ZduWorker *w, List *steps)
 
 	foreach(cell, steps)
 	{
-		const char *programs = ((ZduNewStep *) lfirst(cell))->programs;
-		char	   *rest = programs != NULL ? pstrdup(programs) : NULL;
-
-		for (char *p = rest != NULL ? strtok(rest, " ") : NULL; p != NULL; p = strtok(NULL, " "))
-			if (!zdu_worker_has(w, p))
-				return false;
+		if (!zdu_worker_has_all(w, ((ZduNewStep *) lfirst(cell))->programs))
+			return false;
 	}
 	return true;
 }

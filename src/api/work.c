@@ -55,8 +55,8 @@ typedef struct Exchange
 	ZduStep    *steps;			/* that they are about, sorted by the numbers of their tokens */
 	int			nsteps;
 	bool		looks;			/* reports are about something else too */
-	ZduGrant   *grants[2];		/* of this exchange: what was free, what nodes taken for it begin with */
-	int			ngrants[2];
+	ZduGrant   *grants[3];		/* of this exchange: what follows on reports, what was free, what nodes taken for it begin with */
+	int			ngrants[3];
 	int			slots;
 	bool		leaving;
 	bool		knows_runbook;
@@ -104,11 +104,11 @@ put_grants(Exchange *x, const ZduGrant *grants, int n)
 	for (int i = 0; i < n; i++)
 	{
 		const ZduGrant *g = &grants[i];
-		char	   *token = psprintf("%d." INT64_FORMAT, g->epoch, g->number);
+		ZduGrantee	to = {g->vars, g->phase, g->direction, g->attempt, psprintf("%d." INT64_FORMAT, g->epoch, g->number)};
 
 		if (g->args != NULL)
-			put_row(x, token, g->node, g->phase, g->attempt, g->stage == STAGE_ACT ? "act" : g->stage == STAGE_END ? "end" : "probe",
-					zdu_args_grant(g->args, g->attempt, token, g->phase), Max(g->deadline, 0), x->due.lease, NULL, NULL);
+			put_row(x, to.token, g->node, g->phase, g->attempt, g->stage == STAGE_ACT ? "act" : g->stage == STAGE_END ? "end" : "probe",
+					zdu_args_grant(g->args, &to), Max(g->deadline, 0), x->due.lease, NULL, NULL);
 	}
 }
 
@@ -206,15 +206,20 @@ wants_counts(ZduStepState state)
 	return state != STEP_RUNNING && state != STEP_SUCCEEDED;
 }
 
-/* The reports of steps, in their order; two about one step follow on each other. */
+/*
+ * The reports of steps, in their order; two about one step follow on each
+ * other.  goes_on: what follows on a step may be granted along with its end,
+ * for nothing else is decided, and nobody else's step has waited for longer.
+ */
 static void
-apply_reports(Exchange *x)
+apply_reports(Exchange *x, bool goes_on)
 {
 	ZduFacts   *f = x->call.f;
 	ZduProgress *progress = palloc0(sizeof(ZduProgress) * (x->nsteps + 1));
 	Jsonb	  **saw = palloc0(sizeof(Jsonb *) * (x->nsteps + 1));
 	int			n = 0;
 	bool	   *keeps_copies;
+	ZduOnward	onward;
 
 	if (x->nsteps == 0)
 		return;
@@ -272,7 +277,10 @@ apply_reports(Exchange *x)
 			f = x->call.f = zdu_facts_load(x->call.cluster);
 		progress[n++] = progress[k];
 	}
-	zdu_outcomes_apply(f, progress, n);
+	onward = (ZduOnward) {.worker = &x->worker, .slots = x->slots};
+	zdu_outcomes_apply(f, progress, n, goes_on && !f->work_waits ? &onward : NULL);
+	x->grants[0] = onward.grants;
+	x->ngrants[0] = onward.n;
 }
 
 /* Gives each of n steps the same outcome. */
@@ -293,7 +301,7 @@ apply_same(ZduFacts *f, ZduStep *steps, int n, ZduStepState state, const char *r
 		progress[i].was_stage = v->stage;
 		progress[i].outcome = o;
 	}
-	zdu_outcomes_apply(f, progress, n);
+	zdu_outcomes_apply(f, progress, n, NULL);
 }
 
 /* What time brought about in what is in flight. */
@@ -313,13 +321,11 @@ sweep_steps(ZduFacts *f)
 	apply_same(f, steps, n, STEP_SUCCEEDED, NULL);
 }
 
-/* Grants what is next in nodes in flight; returns how many slots that takes. */
+/* Notes what was granted; returns how many slots that takes. */
 static int
-grant(Exchange *x, int slots, int which)
+note_grants(const Exchange *x, const ZduGrant *grants, int n)
 {
 	int			held = 0;
-	int			n;
-	ZduGrant   *grants = zdu_steps_grant(x->call.f, x->worker.name, x->worker.incarnation, x->worker.node, x->worker.programs, slots, &n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -332,9 +338,15 @@ grant(Exchange *x, int slots, int which)
 		if (!timer)
 			held++;
 	}
-	x->grants[which] = grants;
-	x->ngrants[which] = n;
 	return held;
+}
+
+/* Grants what is next in nodes in flight; returns how many slots that takes. */
+static int
+grant(Exchange *x, int slots, int which)
+{
+	x->grants[which] = zdu_steps_grant(x->call.f, x->worker.name, x->worker.incarnation, x->worker.node, x->worker.programs, slots, &x->ngrants[which]);
+	return note_grants(x, x->grants[which], x->ngrants[which]);
 }
 
 /* Returns how many slots are left over. */
@@ -348,10 +360,11 @@ fill(Exchange *x)
 	/* L23: what is held goes no further, but a single node is brought back. */
 	if (!takes && f->driven && f->resume_to == RUN_RUNNING && (f->run == RUN_HELD || f->run == RUN_PAUSED))
 		takes = zdu_nodes_queued_back(f);
-	if (!x->leaving)
-		slots -= grant(x, slots, 0);
-	if (slots > 0 && takes && zdu_take_nodes(f, &x->worker, slots) > 0)
+	slots -= note_grants(x, x->grants[0], x->ngrants[0]);
+	if (!x->leaving && (slots > 0 || x->ngrants[0] == 0))
 		slots -= grant(x, slots, 1);
+	if (slots > 0 && takes && zdu_take_nodes(f, &x->worker, slots) > 0)
+		slots -= grant(x, slots, 2);
 	return Max(slots, 0);
 }
 
@@ -403,7 +416,7 @@ decide(Exchange *x)
 	if (!x->due.fresh)
 		zdu_worker_store(f, &x->worker);
 	swept = !only_steps && zdu_sweep_nodes(f);
-	apply_reports(x);
+	apply_reports(x, only_steps && !x->leaving);
 	f = x->call.f;
 	if (x->looks)
 	{

@@ -82,9 +82,8 @@ push_document(JsonbParseState **state, JsonbIteratorToken token, Jsonb *document
 	pushJsonbValue(state, token, &v);
 }
 
-/* Returns the part of an object that a driver understands. */
-static Jsonb *
-spec_of(JsonbContainer *object)
+Jsonb *
+zdu_args_spec(JsonbContainer *object)
 {
 	JsonbParseState *state = NULL;
 
@@ -134,38 +133,48 @@ zdu_phase_acts(JsonbContainer *phase)
 		(method != NULL && strcmp(method, "GET") != 0);
 }
 
+/* What programs are told of variables; by the length of their names, as jsonb sorts them. */
+static const struct
+{
+	const char *env;
+	const char *var;
+}			env_vars[] = {
+	{"ZDU_NODE", "node"}, {"ZDU_TARGET", "target"}, {"ZDU_ADDRESS", "address"}, {"ZDU_CLUSTER", "cluster"},
+	{"ZDU_VERSION", "version"}, {"ZDU_ORIGINAL", "original"}
+};
+
+static void
+push_env_vars(JsonbParseState **state, Jsonb *vars, const char *phase, const char *direction)
+{
+	for (int i = 0; i < lengthof(env_vars); i++)
+	{
+		char	   *value = zdu_var_value(vars, env_vars[i].var, strlen(env_vars[i].var), 0);
+
+		if (value != NULL)
+			zdu_push_text(state, env_vars[i].env, value);
+	}
+	zdu_push_text(state, "ZDU_PHASE", phase);
+	zdu_push_text(state, "ZDU_DIRECTION", direction);
+}
+
+/* Of a step it stands here only what the grant does not bring. */
 static void
 push_env(JsonbParseState **state, const ZduFrame *frame)
 {
-	static const struct
-	{
-		const char *env;
-		const char *var;
-	}			names[] = {
-		{"ZDU_CLUSTER", "cluster"}, {"ZDU_NODE", "node"}, {"ZDU_ADDRESS", "address"}, {"ZDU_VERSION", "version"},
-		{"ZDU_ORIGINAL", "original"}, {"ZDU_TARGET", "target"}
-	};
-
+	if (frame->granted && frame->max_block <= 0)
+		return;
 	zdu_push_key(state, "env");
 	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		char	   *value = zdu_var_value(frame->vars, names[i].var, strlen(names[i].var), 0);
-
-		if (value != NULL)
-			zdu_push_text(state, names[i].env, value);
-	}
-	zdu_push_text(state, "ZDU_PHASE", frame->phase);
-	zdu_push_text(state, "ZDU_DIRECTION", frame->direction);
+	if (!frame->granted)
+		push_env_vars(state, frame->vars, frame->phase, frame->direction);
 	if (frame->max_block > 0)
 		zdu_push_text(state, "ZDU_MAX_BLOCK", psprintf("%.0fms", Max(frame->max_block * 1000, 1)));
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
 Jsonb *
-zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
+zdu_args_make(Jsonb *spec, const ZduFrame *frame, char **error)
 {
-	Jsonb	   *spec = spec_of(object);
 	int			list = zdu_vars_list_length(spec, frame->vars);
 	JsonbParseState *state = NULL;
 
@@ -198,45 +207,35 @@ zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* Copies an object, with three more members. */
+/* Copies the members of an object. */
 static void
-push_env_of_grant(JsonbParseState **state, JsonbContainer *env, int attempt, const char *token, const char *phase)
+push_members(JsonbParseState **state, JsonbContainer *object)
 {
-	JsonbIterator *it = JsonbIteratorInit(env);
+	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken what;
 	JsonbValue	v;
 
 	while ((what = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		if (what == WJB_END_OBJECT)
-		{
-			/* The last value of a key wins. */
-			zdu_push_text(state, "ZDU_ATTEMPT", psprintf("%d", attempt));
-			zdu_push_text(state, "ZDU_TOKEN", token);
-			zdu_push_text(state, "ZDU_PHASE", phase);
-		}
-		(void) pushJsonbValue(state, what, what < WJB_BEGIN_ARRAY ? &v : NULL);
-	}
+		if (what == WJB_KEY || what == WJB_VALUE)
+			(void) pushJsonbValue(state, what, &v);
 }
 
 Jsonb *
-zdu_args_grant(Jsonb *args, int attempt, const char *token, const char *phase)
+zdu_args_grant(Jsonb *args, const ZduGrantee *to)
 {
-	JsonbIterator *it = JsonbIteratorInit(&args->root);
 	JsonbParseState *state = NULL;
-	JsonbValue *result = NULL;
-	JsonbIteratorToken what;
-	JsonbValue	v;
-	bool		is_env = false;
+	JsonbContainer *env = zdu_get_object(&args->root, "env");
 
-	while ((what = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		if (what == WJB_KEY)
-			is_env = v.val.string.len == 3 && strncmp(v.val.string.val, "env", 3) == 0;
-		if (what == WJB_VALUE && is_env && v.type == jbvBinary)
-			push_env_of_grant(&state, v.val.binary.data, attempt, token, phase);
-		else
-			result = pushJsonbValue(&state, what, what < WJB_BEGIN_ARRAY ? &v : NULL);
-	}
-	return JsonbValueToJsonb(result);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_members(&state, &args->root);
+	/* The last value of a key wins. */
+	zdu_push_key(&state, "env");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_env_vars(&state, to->vars, to->phase, to->direction);
+	zdu_push_text(&state, "ZDU_TOKEN", to->token);
+	zdu_push_text(&state, "ZDU_ATTEMPT", psprintf("%d", to->attempt));
+	if (env != NULL)
+		push_members(&state, env);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }

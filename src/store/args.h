@@ -17,7 +17,8 @@ typedef struct ZduFrame
 	double		timeout;
 	double		every;
 	bool		may_outlive;
-	const char *phase;
+	bool		granted;		/* of a step: what programs find in their environment comes with the grant */
+	const char *phase;			/* of anything else */
 	const char *direction;
 	int			size;			/* how much a look may show, in bytes; 0: as much as any */
 	double		max_block;		/* seconds that it may block others in a database; 0: it does not matter */
@@ -25,14 +26,27 @@ typedef struct ZduFrame
 	int64		asked;			/* when an observation is asked for, a timestamp of the server's; 0: it is none */
 } ZduFrame;
 
-/*
- * Returns the args of a verb out of a phase, observation or guard: its spec,
- * once for each element of a list.  NULL: *error.
- */
-extern Jsonb *zdu_args_make(JsonbContainer *object, const ZduFrame *frame, char **error);
+/* What programs find in their environment of the step that they are run for. */
+typedef struct ZduGrantee
+{
+	Jsonb	   *vars;
+	const char *phase;
+	const char *direction;
+	int			attempt;
+	const char *token;
+} ZduGrantee;
 
-/* Returns args with the number of the attempt, the token and the phase in their env. */
-extern Jsonb *zdu_args_grant(Jsonb *args, int attempt, const char *token, const char *phase);
+/* Returns the part of a phase, observation or guard that a driver understands: what to look with, or what to do. */
+extern Jsonb *zdu_args_spec(JsonbContainer *object);
+
+/*
+ * Returns the args of a verb out of a spec, which stands in them once for each
+ * element of a list.  NULL: *error.
+ */
+extern Jsonb *zdu_args_make(Jsonb *spec, const ZduFrame *frame, char **error);
+
+/* Returns the args of a step with their env. */
+extern Jsonb *zdu_args_grant(Jsonb *args, const ZduGrantee *to);
 
 /* Returns what a driver's evidence must say where the runbook does not. */
 extern const char *zdu_until_default(JsonbContainer *spec);

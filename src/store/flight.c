@@ -7,6 +7,8 @@
  */
 #include "store/step.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "zdu.h"
 
@@ -28,20 +30,31 @@
 /* One that was read before its plan moved on must not end the next. */
 #define IS_AT(f) f ".plan_id = t.step_id / 1000 AND " f ".place = t.step_id % 1000 "
 
-/* A step of a plan is over, and the next one's turn comes: what was is read beside what becomes of it. */
+/*
+ * A step of a plan is over, and the next one's turn comes: what was is read
+ * beside what becomes of it.  With a timeout it is granted at once, unless it
+ * is barred; returns what was.
+ */
 static ZduQuery move_on = {
 	.text =
-	"WITH moved AS (UPDATE zdu.flight f SET place = w.next, attempts = w.next_attempts, attempt = 0, state = 'pending', stage = 'look', "
-	"    forced = false, epoch = 0, number = 0, worker = NULL, incarnation = NULL, deadline = NULL, not_before = NULL, "
-	"    holds_since = NULL, act_ok = NULL, started_at = NULL, ended_at = NULL, evidence = NULL, log = NULL "
-	"  FROM (SELECT o.ctid AS at, t.next, t.attempts AS next_attempts, " ENDED("o") " "
-	"    FROM unnest($1, $2, $3, $4, $5, $6, $8, $9) AS t(step_id, state, stage, act_ok, evidence, log, next, attempts) "
+	"WITH moved AS (UPDATE zdu.flight f SET place = w.next, attempts = w.next_attempts, attempt = w.granted::integer, "
+	"    state = CASE WHEN w.granted THEN 'running' ELSE 'pending' END, stage = 'look', forced = false, "
+	"    epoch = CASE WHEN w.granted THEN coalesce((SELECT max(i.epoch) FROM zdu.instance i), 0) ELSE 0 END, "
+	"    number = CASE WHEN w.granted THEN nextval('zdu.token_seq') ELSE 0 END, "
+	"    worker = CASE WHEN w.granted THEN $11 END, incarnation = CASE WHEN w.granted THEN $12 END, "
+	"    deadline = CASE WHEN w.granted THEN $13 + w.timeout END, started_at = CASE WHEN w.granted THEN $7 END, "
+	"    not_before = NULL, holds_since = NULL, act_ok = NULL, ended_at = NULL, evidence = NULL, log = NULL "
+	"  FROM (SELECT o.ctid AS at, t.ord, t.next, t.attempts AS next_attempts, t.timeout, "
+	"      t.timeout IS NOT NULL AND o.barred IS DISTINCT FROM t.next AS granted, " ENDED("o") " "
+	"    FROM unnest($1, $2, $3, $4, $5, $6, $8, $9, $10) WITH ORDINALITY "
+	"      AS t(step_id, state, stage, act_ok, evidence, log, next, attempts, timeout, ord) "
 	"    JOIN zdu.flight o ON " IS_AT("o") ") w "
-	"  WHERE f.ctid = w.at RETURNING " PAST("w") ") "
-	"INSERT INTO zdu.step_past (" PAST_COLUMNS ") SELECT * FROM moved",
-	.nargs = 9,
+	"  WHERE f.ctid = w.at RETURNING w.ord, w.granted, f.epoch AS now_epoch, f.number AS now_number, " PAST("w") "), "
+	"past AS (INSERT INTO zdu.step_past (" PAST_COLUMNS ") SELECT " PAST("m") " FROM moved m) "
+	"SELECT ord::integer, now_epoch, now_number FROM moved WHERE granted ORDER BY now_number",
+	.nargs = 13,
 	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID,
-	INT8ARRAYOID, INT8ARRAYOID}
+	INT8ARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, FLOAT8OID}
 };
 
 /* So is the plan.  Returns the nodes for which there is no other. */
@@ -135,6 +148,8 @@ typedef struct Columns
 	bool	   *force;
 	int64	   *next;
 	int64	   *next_attempts;
+	double	   *next_timeout;	/* NAN: it is not granted at once */
+	const ZduStep **step;
 	double	   *holds_since;
 	double	   *not_before;
 	Jsonb	  **evidence;
@@ -152,12 +167,13 @@ way_of(const ZduStepChange *change)
 }
 
 static Columns
-columns_of(const ZduStepChange *changes, int n, Way way)
+columns_of(const ZduStepChange *changes, int n, Way way, bool onward)
 {
 	Columns		c = {
 		.id = palloc(sizeof(int64) * n), .state = palloc(sizeof(char *) * n), .stage = palloc(sizeof(char *) * n),
 		.act_ok = palloc(sizeof(int64) * n), .force = palloc(sizeof(bool) * n),
 		.next = palloc(sizeof(int64) * n), .next_attempts = palloc(sizeof(int64) * n),
+		.next_timeout = palloc(sizeof(double) * n), .step = palloc(sizeof(ZduStep *) * n),
 		.holds_since = palloc(sizeof(double) * n), .not_before = palloc(sizeof(double) * n),
 		.evidence = palloc(sizeof(Jsonb *) * n), .log = palloc(sizeof(char *) * n)
 	};
@@ -176,6 +192,8 @@ columns_of(const ZduStepChange *changes, int n, Way way)
 		c.force[c.n] = o->force;
 		c.next[c.n] = change->step->next;
 		c.next_attempts[c.n] = change->step->next_attempts;
+		c.next_timeout[c.n] = onward ? change->step->next_timeout : NAN;
+		c.step[c.n] = change->step;
 		c.holds_since[c.n] = o->holds_since < 0 ? -1 : o->holds_since;
 		c.not_before[c.n] = o->not_before < 0 ? -1 : o->not_before;
 		c.evidence[c.n] = change->evidence;
@@ -199,30 +217,87 @@ store_staying(Columns c)
 
 /* The first arguments of both queries are the same. */
 static uint64
-store_ended(ZduQuery *query, Columns c)
+store_ended(ZduQuery *query, Columns c, const ZduFacts *f, const ZduOnward *onward)
 {
 	return zdu_run(query, (ZduArg[]) {
 		zdu_int8_array(c.id, c.n), zdu_text_array(c.state, c.n), zdu_text_array(c.stage, c.n),
 		zdu_int8_array(c.act_ok, c.n), zdu_jsonb_array(c.evidence, c.n), zdu_text_array(c.log, c.n), zdu_time(zdu_now()),
-		zdu_int8_array(c.next, c.n), zdu_int8_array(c.next_attempts, c.n)
+		zdu_int8_array(c.next, c.n), zdu_int8_array(c.next_attempts, c.n), zdu_float8_array(c.next_timeout, c.n),
+		zdu_text(onward != NULL ? onward->worker->name : NULL), zdu_text(onward != NULL ? onward->worker->incarnation : NULL),
+		zdu_float8(f->listened)
 	});
 }
 
-int64 *
-zdu_steps_store(const ZduStepChange *changes, int n, int *nfinished)
+static void
+read_onward(Columns c, ZduOnward *onward)
 {
-	Columns		moving = columns_of(changes, n, MOVES_ON);
-	Columns		over = columns_of(changes, n, IS_OVER);
+	ZduReader	r = zdu_reader();
+
+	onward->grants = palloc0(sizeof(ZduGrant) * (c.n + 1));
+	for (onward->n = 0; zdu_next_row(&r); onward->n++)
+	{
+		ZduGrant   *g = &onward->grants[onward->n];
+		const ZduStep *s = c.step[zdu_read_int4(&r) - 1];
+
+		*g = (ZduGrant) {
+			.upgrade_id = s->upgrade_id, .node = s->node, .phase = s->next_phase, .attempt = 1, .stage = STAGE_LOOK,
+			.args = s->next_look, .deadline = s->next_timeout, .vars = s->vars, .direction = s->back ? "back" : "forward"
+		};
+		g->epoch = zdu_read_int4(&r);
+		g->number = zdu_read_int8(&r);
+	}
+}
+
+/* May what follows on the step be granted to that worker?  Nobody holds a timer. */
+static bool
+may_go_on(const ZduStep *s, const ZduWorker *w)
+{
+	return s->next_look != NULL && (w->node == NULL || (s->node != NULL && strcmp(w->node, s->node) == 0)) &&
+		zdu_worker_has_all(w, s->next_programs);
+}
+
+/*
+ * One that fails changes what the others are to do, and where there is more to
+ * be done than slots are free somebody has to choose: then it is zdu_steps_grant() that grants.
+ */
+static bool
+goes_on(const ZduStepChange *changes, int n, const ZduOnward *onward)
+{
+	int			k = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (changes[i].outcome.state == STEP_RUNNING)
+			continue;
+		if (changes[i].outcome.state != STEP_SUCCEEDED)
+			return false;
+		if (changes[i].step->next == 0)
+			continue;
+		if (!may_go_on(changes[i].step, onward->worker))
+			return false;
+		k++;
+	}
+	return k <= onward->slots;
+}
+
+int64 *
+zdu_steps_store(const ZduFacts *f, const ZduStepChange *changes, int n, ZduOnward *onward, int *nfinished)
+{
+	bool		goes = onward != NULL && goes_on(changes, n, onward);
+	Columns		moving = columns_of(changes, n, MOVES_ON, goes);
+	Columns		over = columns_of(changes, n, IS_OVER, false);
 	int64	   *finished = palloc(sizeof(int64) * (over.n + 1));
 	ZduReader	r;
 
 	*nfinished = 0;
-	store_staying(columns_of(changes, n, STAYS));
+	store_staying(columns_of(changes, n, STAYS, false));
 	if (moving.n > 0)
-		(void) store_ended(&move_on, moving);
+		(void) store_ended(&move_on, moving, f, onward);
+	if (moving.n > 0 && goes)
+		read_onward(moving, onward);
 	if (over.n == 0)
 		return finished;
-	(void) store_ended(&be_over, over);
+	(void) store_ended(&be_over, over, f, NULL);
 	r = zdu_reader();
 	while (zdu_next_row(&r))
 		finished[(*nfinished)++] = zdu_read_int8(&r);

@@ -169,7 +169,7 @@ pin(ZduFacts *f, int64 upgrade_id, int nodes, int canary, const char *name, Json
 {
 	ZduFrame	frame = {.vars = vars, .timeout = timeout, .every = every, .phase = "gate", .direction = "forward"};
 	char	   *error = NULL;
-	Jsonb	   *look = probe == NULL ? NULL : zdu_args_make(&probe->root, &frame, &error);
+	Jsonb	   *look = probe == NULL ? NULL : zdu_args_make(zdu_args_spec(&probe->root), &frame, &error);
 
 	if (error != NULL)
 		ereport(ERROR,

@@ -84,7 +84,7 @@ make_guard(const ZduRunbook *rb, const ZduFacts *f, int64 upgrade_id, JsonbConta
 		.vars = zdu_vars_load(f, node_id), .every = 1, .phase = "guard", .direction = "forward",
 		.timeout = zdu_get_duration(guard, "timeout", GUARD_TIMEOUT)
 	};
-	Jsonb	   *look = zdu_args_make(guard, &frame, &error);
+	Jsonb	   *look = zdu_args_make(zdu_args_spec(guard), &frame, &error);
 
 	if (look == NULL)
 		ereport(ERROR,

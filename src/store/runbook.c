@@ -11,8 +11,6 @@
 #include "store/vars.h"
 #include "utils/builtins.h"
 
-#define DEFAULT_TIMEOUT 300.0
-#define CHECK_TIMEOUT 60.0
 #define OBSERVE_TIMEOUT 5.0
 
 static ZduQuery pinned_runbook = {
@@ -41,6 +39,7 @@ read_runbook(void)
 	rb->revision = zdu_read_int4(&r);
 	rb->shipped = zdu_read_bool(&r);
 	rb->document = zdu_read_jsonb(&r);
+	rb->shapes = palloc0(sizeof(ZduShapes));
 	observe = zdu_get_object(&rb->document->root, "observe");
 	if (observe != NULL)
 	{
@@ -95,102 +94,12 @@ zdu_runbook_missing(const ZduRunbook *rb, Jsonb *vars)
 	return NULL;
 }
 
-static double
-phase_timeout(const ZduFacts *f, ZduPhase phase)
-{
-	switch (phase)
-	{
-		case PHASE_CHECK:
-			return CHECK_TIMEOUT;
-		case PHASE_DRAIN:
-			return f->drain_timeout;
-		case PHASE_STOP:
-			return f->stop_timeout;
-		case PHASE_START:
-		case PHASE_VERIFY:
-			return f->start_timeout;
-		default:
-			return DEFAULT_TIMEOUT;
-	}
-}
-
-/* Names the programs of a spec, separated by spaces. */
-static void
-add_program(StringInfo programs, JsonbContainer *spec)
-{
-	char	   *program = zdu_get_text(spec, "exec");
-
-	if (program != NULL)
-		appendStringInfo(programs, "%s%s", programs->len > 0 ? " " : "", program);
-}
-
-/*
- * And, as if it were one, the protocol that the phase asks for: who does not
- * speak it is not granted the step (M6).
- */
-static void
-add_protocol(StringInfo programs, JsonbContainer *phase)
-{
-	int			needed = zdu_protocol_needed(phase);
-
-	if (needed > 1)
-		appendStringInfo(programs, "%sprotocol/%d", programs->len > 0 ? " " : "", needed);
-}
-
-/* Makes a step out of a phase of the runbook; NULL: *error. */
-static ZduNewStep *
-make_step(const ZduFacts *f, JsonbContainer *phase, ZduPhase which, int64 node_id, bool back, Jsonb *vars, Jsonb *keep, char **error)
-{
-	ZduNewStep *s = palloc0(sizeof(ZduNewStep));
-	JsonbContainer *probe = zdu_get_object(phase, "probe");
-	JsonbContainer *force = zdu_get_object(phase, "force");
-	StringInfoData programs;
-	ZduFrame	frame = {
-		.vars = vars,
-		.timeout = zdu_get_duration(phase, "timeout", phase_timeout(f, which)),
-		.every = zdu_get_duration(phase, "every", 1),
-		.may_outlive = zdu_get_flag(phase, "may_outlive"),
-		.phase = zdu_phase_name(which),
-		.direction = back ? "back" : "forward",
-		.max_block = which == PHASE_BEFORE || which == PHASE_AFTER ? f->max_block : 0,
-		.keep = keep
-	};
-
-	s->node_id = node_id;
-	s->phase = which;
-	s->back = back;
-	s->retries = zdu_get_number(phase, "retries", 0);
-	s->retry_delay = zdu_get_duration(phase, "retry_delay", 1);
-	s->hold_for = zdu_get_duration(phase, "for", 0);
-	s->timeout = frame.timeout;
-	s->expect = zdu_get_duration(phase, "expect", -1);
-	s->until = zdu_get_text(phase, "until");
-	if (s->until == NULL)
-		s->until = zdu_until_default(probe != NULL ? probe : phase);
-	s->fail = zdu_get_text(phase, "fail");
-	s->vars = vars;
-	if (zdu_phase_acts(phase) && (s->act = zdu_args_make(phase, &frame, error)) == NULL)
-		return NULL;
-	if ((s->look = zdu_args_make(probe != NULL ? probe : phase, &frame, error)) == NULL)
-		return NULL;
-	if (force != NULL && strcmp(f->drain_on_timeout, "force") == 0 && (s->force = zdu_args_make(force, &frame, error)) == NULL)
-		return NULL;
-
-	initStringInfo(&programs);
-	add_program(&programs, phase);
-	add_program(&programs, probe);
-	add_program(&programs, force);
-	add_protocol(&programs, phase);
-	s->programs = programs.len > 0 ? programs.data : NULL;
-	return s;
-}
-
 /* A node's version and health as `observe` sees them, for a runbook without a verify of its own. */
 static ZduNewStep *
 make_verify_by_observe(const ZduRunbook *rb, const ZduFacts *f, int64 node_id, bool back, Jsonb *vars, char **error)
 {
 	JsonbContainer *observe = zdu_get_object(&rb->document->root, "observe");
-	ZduNewStep *s = make_step(f, observe, PHASE_VERIFY, node_id, back, vars, NULL, error);
+	ZduNewStep *s = zdu_shape_step(rb->shapes, f, observe, PHASE_VERIFY, node_id, back, vars, NULL, error);
 
 	if (s != NULL)
 	{
@@ -233,7 +142,7 @@ is_out(ZduPhase phase)
 
 /* Returns the targets of isolate where HAProxy's runtime state is all there is; NULL: none, or *error. */
 static Jsonb *
-targets_to_keep(const ZduFacts *f, JsonbContainer *phases, Jsonb *vars, bool back, char **error)
+targets_to_keep(const ZduRunbook *rb, const ZduFacts *f, JsonbContainer *phases, Jsonb *vars, bool back, char **error)
 {
 	JsonbContainer *isolate = zdu_get_object(phases, "isolate");
 	ZduNewStep *s;
@@ -241,7 +150,7 @@ targets_to_keep(const ZduFacts *f, JsonbContainer *phases, Jsonb *vars, bool bac
 
 	if (zdu_get(isolate, "haproxy") == NULL || zdu_get(isolate, "state") == NULL)
 		return NULL;
-	s = make_step(f, isolate, PHASE_ISOLATE, 0, back, vars, NULL, error);
+	s = zdu_shape_step(rb->shapes, f, isolate, PHASE_ISOLATE, 0, back, vars, NULL, error);
 	if (s == NULL)
 		return NULL;
 	targets = zdu_get(&s->act->root, "targets");
@@ -259,7 +168,7 @@ zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, 
 	Jsonb	   *keep;
 
 	*error = NULL;
-	keep = targets_to_keep(f, phases, vars, back, error);
+	keep = targets_to_keep(rb, f, phases, vars, back, error);
 	if (*error != NULL)
 		return NIL;
 	for (ZduPhase p = from; p <= to; p++)
@@ -271,7 +180,7 @@ zdu_runbook_steps(const ZduRunbook *rb, const ZduFacts *f, const ZduNode *node, 
 		if (p == PHASE_SOAK)
 			s = f->min_healthy_time > 0 ? make_soak(f, verify, node->id, back, vars) : NULL;
 		else if (phase != NULL)
-			s = make_step(f, phase, p, node->id, back, vars, is_out(p) ? keep : NULL, error);
+			s = zdu_shape_step(rb->shapes, f, phase, p, node->id, back, vars, is_out(p) ? keep : NULL, error);
 		else if (p == PHASE_VERIFY && rb->active_path != NULL)
 			s = make_verify_by_observe(rb, f, node->id, back, vars, error);
 		if (*error != NULL)
@@ -318,12 +227,12 @@ static ZduNewStep *
 make_undo(const ZduFacts *f, JsonbContainer *task, Jsonb *vars, char **error)
 {
 	JsonbContainer *undo = undo_of(task);
-	ZduNewStep *s = undo == NULL ? NULL : make_step(f, undo, PHASE_UNDO, 0, false, vars, NULL, error);
+	ZduNewStep *s = undo == NULL ? NULL : zdu_shape_step(NULL, f, undo, PHASE_UNDO, 0, false, vars, NULL, error);
 	ZduNewStep *done;
 
 	if (s == NULL || zdu_get(undo, "until") != NULL || zdu_get(undo, "probe") != NULL)
 		return s;
-	if ((done = make_step(f, task, PHASE_UNDO, 0, false, vars, NULL, error)) == NULL)
+	if ((done = zdu_shape_step(NULL, f, task, PHASE_UNDO, 0, false, vars, NULL, error)) == NULL)
 		return NULL;
 	s->look = done->look;
 	s->until = psprintf("!(%s)", done->until);
@@ -384,7 +293,7 @@ add_tasks(List *steps, const ZduRunbook *rb, const ZduFacts *f, const char *list
 		place++;
 		if (!runs_in(f, task, strcmp(list, "before") == 0, phase))
 			continue;
-		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : make_step(f, task, phase, 0, false, vars, NULL, error);
+		s = phase == PHASE_UNDO ? make_undo(f, task, vars, error) : zdu_shape_step(NULL, f, task, phase, 0, false, vars, NULL, error);
 		if (*error != NULL)
 			return NIL;
 		if (s == NULL)
@@ -416,5 +325,5 @@ zdu_runbook_observe(const ZduRunbook *rb, Jsonb *vars, int64 asked, char **error
 	ZduFrame	frame = {.vars = vars, .every = rb->observe_every, .phase = "observe", .direction = "forward", .asked = asked};
 
 	frame.timeout = zdu_get_duration(observe, "timeout", OBSERVE_TIMEOUT);
-	return zdu_args_make(observe, &frame, error);
+	return zdu_args_make(zdu_args_spec(observe), &frame, error);
 }

@@ -9,6 +9,7 @@
 
 #include "store/facts.h"
 #include "store/node.h"
+#include "store/shape.h"
 #include "store/step.h"
 #include "utils/jsonb.h"
 
@@ -24,6 +25,7 @@ typedef struct ZduRunbook
 	const char *active_path;
 	const char *observe_program;	/* NULL: it looks with no program */
 	double		observe_every;	/* seconds */
+	ZduShapes  *shapes;			/* of its phases, as far as they were asked for */
 } ZduRunbook;
 
 /* Checks a whole document; ERROR 22023 naming the place. */

@@ -81,7 +81,7 @@ zdu_standing_keep(const ZduFacts *f, const ZduRunbook *rb)
 			continue;
 		frame.vars = zdu_vars_load(f, 0);
 		frame.timeout = zdu_get_duration(spec, "timeout", LOOK_TIMEOUT);
-		looks[n] = zdu_args_make(spec, &frame, &error);
+		looks[n] = zdu_args_make(zdu_args_spec(spec), &frame, &error);
 		if (looks[n] == NULL)
 		{
 			zdu_event_note(NULL, standing[i].kind, NULL, "not possible", "N18", error);

@@ -27,7 +27,8 @@ static const char *const phase_names[ZDU_PHASES] = {
 	"FROM zdu.flight s JOIN zdu.step_plan p ON p.plan_id = s.plan_id "
 
 static ZduQuery steps_named = {
-	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.fail[s.place], p.vars " FROM_STEP
+	.text = "SELECT " STEP_COLUMNS ", s.worker = $3 AND s.incarnation = $4, p.until[s.place], p.fail[s.place], p.vars, "
+	"p.phase[p.next[s.place]], p.look[p.next[s.place]], p.timeout[p.next[s.place]], p.programs[p.next[s.place]] " FROM_STEP
 	"WHERE s.cluster_id = $1 AND s.number > 0 AND s.number = ANY ($2) ORDER BY s.number",
 	.nargs = 4, .argtypes = {INT8OID, INT8ARRAYOID, TEXTOID, TEXTOID}
 };
@@ -96,7 +97,7 @@ static ZduQuery steps_reached = {
 /* Nobody holds a timer: it takes no slot. */
 static ZduQuery grant_steps = {
 	.text =
-	"WITH next AS (SELECT x.at, x.plan_id, x.place, p.upgrade_id, p.node, p.phase[x.place] AS phase, p.look[x.place] AS look, p.timeout[x.place] AS timeout "
+	"WITH next AS (SELECT x.at, x.plan_id, x.place, p.upgrade_id, p.node, p.phase[x.place] AS phase, p.look[x.place] AS look, p.timeout[x.place] AS timeout, p.vars, p.direction "
 	"  FROM " NEXT_STEPS " x JOIN zdu.step_plan p ON p.plan_id = x.plan_id "
 	"  WHERE " GRANTABLE
 	"    AND ($6::text IS NULL OR p.node = $6) AND (p.programs[x.place] IS NULL OR string_to_array(p.programs[x.place], ' ') <@ $7)), "
@@ -109,8 +110,8 @@ static ZduQuery grant_steps = {
 	"  deadline = $2 + c.timeout, not_before = NULL, act_ok = NULL, holds_since = CASE WHEN c.look IS NULL THEN $2 END, "
 	"  started_at = coalesce(u.started_at, $5), ended_at = NULL "
 	"  FROM chosen c WHERE u.ctid = c.at "
-	"  RETURNING u.epoch, u.number, c.upgrade_id, c.node, c.phase, u.attempt, u.stage, c.look, c.timeout) "
-	"SELECT epoch, number, upgrade_id, node, phase, attempt, stage, look, timeout FROM granted ORDER BY number",
+	"  RETURNING u.epoch, u.number, c.upgrade_id, c.node, c.phase, u.attempt, u.stage, c.look, c.timeout, c.vars, c.direction) "
+	"SELECT epoch, number, upgrade_id, node, phase, attempt, stage, look, timeout, vars, direction FROM granted ORDER BY number",
 	.nargs = 8,
 	.argtypes = {INT8OID, FLOAT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTARRAYOID, INT4OID}
 };
@@ -120,7 +121,7 @@ static ZduQuery steps_held = {
 	.text =
 	"SELECT s.epoch, s.number, p.upgrade_id, p.node, p.phase[s.place], s.attempt, s.stage, "
 	"  CASE WHEN s.stage <> 'act' THEN p.look[s.place] WHEN s.forced THEN p.force[s.place] ELSE p.act[s.place] END, "
-	"  s.deadline - (SELECT c.listened FROM zdu.cluster c WHERE c.cluster_id = $1) " FROM_STEP
+	"  s.deadline - (SELECT c.listened FROM zdu.cluster c WHERE c.cluster_id = $1), p.vars, p.direction " FROM_STEP
 	"WHERE s.cluster_id = $1 AND s.state = 'running' AND s.worker = $2 AND s.incarnation = $3 AND s.number < $4 "
 	"ORDER BY s.number",
 	.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID}
@@ -240,6 +241,10 @@ zdu_steps_named(int64 cluster_id, const int64 *numbers, int nnumbers, const char
 		s->until = zdu_read_text(&r);
 		s->fail = zdu_read_text(&r);
 		s->vars = zdu_read_jsonb(&r);
+		s->next_phase = zdu_read_text(&r);
+		s->next_look = zdu_read_jsonb(&r);
+		s->next_timeout = zdu_read_float8(&r, 0);
+		s->next_programs = zdu_read_text(&r);
 	}
 	return steps;
 }
@@ -360,6 +365,8 @@ read_grants(uint64 rows, int *n)
 		g->stage = zdu_stage_of(zdu_read_text(&r));
 		g->args = zdu_read_jsonb(&r);
 		g->deadline = zdu_read_float8(&r, 0);
+		g->vars = zdu_read_jsonb(&r);
+		g->direction = zdu_read_text(&r);
 	}
 	return grants;
 }

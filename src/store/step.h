@@ -10,6 +10,7 @@
 #include "core/stage.h"
 #include "nodes/pg_list.h"
 #include "store/facts.h"
+#include "store/worker.h"
 
 /* Phases in the order in which a node goes through them. */
 typedef enum ZduPhase
@@ -49,6 +50,10 @@ typedef struct ZduStep
 	const char *until;			/* of what zdu_steps_named() returns, as are the next two */
 	const char *fail;			/* NULL: nothing that is seen says that it has failed */
 	Jsonb	   *vars;
+	const char *next_phase;		/* of what follows on it, the same */
+	Jsonb	   *next_look;
+	double		next_timeout;
+	const char *next_programs;
 	/* what moves */
 	int			epoch;			/* of the token of the last grant */
 	int64		number;			/* 0: none yet */
@@ -71,6 +76,8 @@ typedef struct ZduGrant
 	ZduStage	stage;
 	Jsonb	   *args;			/* NULL: a timer, which nobody holds */
 	double		deadline;		/* in seconds from now; negative: it was */
+	Jsonb	   *vars;
+	const char *direction;
 } ZduGrant;
 
 /* What is written of a step: its outcome, and what the report brought. */
@@ -140,11 +147,22 @@ extern ZduPhase zdu_steps_reached(const ZduFacts *f, int64 node_id);
 /* Makes steps (a List of ZduNewStep *), after those that their nodes have; new_round: the nodes are taken by it. */
 extern void zdu_steps_insert(const ZduFacts *f, int64 upgrade_id, const List *steps, bool new_round);
 
+/* To whom what follows on its steps is granted at once, and the grants. */
+typedef struct ZduOnward
+{
+	const ZduWorker *worker;
+	int			slots;			/* how many it may be granted */
+	ZduGrant   *grants;			/* in order of their numbers */
+	int			n;
+} ZduOnward;
+
 /*
  * Writes what became of n steps: of one that is over its plan goes on to the
- * next.  Returns the nodes that have nothing left to be done by that.
+ * next, which is granted by the same if `onward` is not NULL, all of them
+ * ended well (they are of zdu_steps_named()) and the slots are enough.
+ * Returns the nodes that have nothing left to be done by that.
  */
-extern int64 *zdu_steps_store(const ZduStepChange *changes, int n, int *nfinished);
+extern int64 *zdu_steps_store(const ZduFacts *f, const ZduStepChange *changes, int n, ZduOnward *onward, int *nfinished);
 
 /*
  * Grants up to `slots` steps that are next for their node to a worker and

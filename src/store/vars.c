@@ -310,6 +310,20 @@ zdu_vars_resolve(Jsonb *document, Jsonb *vars, int index, char **error)
 	return JsonbValueToJsonb(result);
 }
 
+bool
+zdu_vars_used(Jsonb *document)
+{
+	JsonbIterator *it = JsonbIteratorInit(&document->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	while ((token = JsonbIteratorNext(&it, &v, false)) != WJB_DONE)
+		if ((token == WJB_VALUE || token == WJB_ELEM) && v.type == jbvString &&
+			(memchr(v.val.string.val, '{', v.val.string.len) != NULL || memchr(v.val.string.val, '}', v.val.string.len) != NULL))
+			return true;
+	return false;
+}
+
 int
 zdu_vars_list_length(Jsonb *document, Jsonb *vars)
 {

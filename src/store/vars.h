@@ -37,6 +37,9 @@ extern char *zdu_var_value(Jsonb *vars, const char *name, int len, int index);
  */
 extern Jsonb *zdu_vars_resolve(Jsonb *document, Jsonb *vars, int index, char **error);
 
+/* Does a document use a variable, or have a brace that stands for none? */
+extern bool zdu_vars_used(Jsonb *document);
+
 /* Returns the length of the longest list among the variables that the document uses, 0: none is a list. */
 extern int	zdu_vars_list_length(Jsonb *document, Jsonb *vars);
 

@@ -164,3 +164,14 @@ zdu_worker_has(const ZduWorker *w, const char *program)
 			return true;
 	return false;
 }
+
+bool
+zdu_worker_has_all(const ZduWorker *w, const char *programs)
+{
+	char	   *rest = programs != NULL ? pstrdup(programs) : NULL;
+
+	for (char *p = rest != NULL ? strtok(rest, " ") : NULL; p != NULL; p = strtok(NULL, " "))
+		if (!zdu_worker_has(w, p))
+			return false;
+	return true;
+}

@@ -43,6 +43,9 @@ typedef struct ZduWorker
 /* True if a program is in the worker's runbook directory. */
 extern bool zdu_worker_has(const ZduWorker *w, const char *program);
 
+/* The same of all of them, whose names are separated by spaces; NULL: none is asked for. */
+extern bool zdu_worker_has_all(const ZduWorker *w, const char *programs);
+
 /* Looks what is due; false: there is no such cluster. */
 extern bool zdu_worker_due(const char *cluster, const ZduWorker *w, ZduDue *due);
 
