@@ -142,6 +142,49 @@ follow_why(Game *g)
 	return said;
 }
 
+/* The first node that serves and has no copy of the resource yet, or NO_NODE. */
+static int
+place_for_copy(const Game *g, const SceneResource *r)
+{
+	for (int i = 0; i < g->world.n; i++)
+	{
+		const NodeRow *n = &g->check.node[i];
+		bool		has = !n->there || n->taken || strcmp(n->state, "ACTIVE") != 0;
+
+		for (int c = 0; c < r->copies; c++)
+			has |= r->node[c] == i;
+		if (!has)
+			return i;
+	}
+	return NO_NODE;
+}
+
+/* The database makes copies anew that went with a node: without them a drain may wait for ever (D5). */
+static void
+restore_copies(Game *g)
+{
+	for (int k = 0; k < g->scene.nresources; k++)
+	{
+		SceneResource *r = &g->scene.resource[k];
+
+		for (int c = 0; c < r->copies; c++)
+		{
+			int			place = g->check.node[r->node[c]].there ? NO_NODE : place_for_copy(g, r);
+			char	   *statement;
+			Outcome		o;
+
+			if (place == NO_NODE)
+				continue;
+			statement = text("SELECT zdu_set_placement('" CLUSTER "', 'r%d', '%s', '%s')", k, g->world.node[place].name, c == 0 ? "primary" : "replica");
+			o = game_run(g, "data", statement, FATE_COMMIT);
+			if (o.done)
+				r->node[c] = place;
+			base_free(&o);
+			free(statement);
+		}
+	}
+}
+
 /* Somebody looks after it, once nothing goes wrong any more. */
 static void
 look_after(Game *g)
@@ -155,6 +198,7 @@ look_after(Game *g)
 		game_fail(g, "W1: the roll does not end; %s %s %s", c->state, c->run, c->held);
 		return;
 	}
+	restore_copies(g);
 	for (int i = 0; i < g->world.n; i++)
 		if (c->node[i].there && !c->node[i].attached)
 		{
