@@ -162,6 +162,20 @@ way_back_from(ZduPhase reached)
 	}
 }
 
+/* A detached node is not integrated: that may have been all there was. */
+static bool
+nothing_to_do(const List *steps)
+{
+	ListCell   *cell;
+
+	foreach(cell, steps)
+	{
+		if (!((const ZduNewStep *) lfirst(cell))->skip)
+			return false;
+	}
+	return true;
+}
+
 void
 zdu_unwind(ZduFacts *f, ZduNode *node)
 {
@@ -192,7 +206,7 @@ zdu_unwind(ZduFacts *f, ZduNode *node)
 	}
 	zdu_event_note(node->name, "unwind", reached != ZDU_PHASES ? zdu_phase_name(reached) : NULL, zdu_phase_name(from), "L23", "brought back");
 	zdu_steps_insert(f, f->upgrade_id, steps, false);
-	if (steps == NIL)
+	if (nothing_to_do(steps))
 		zdu_release(f, node);
 	zdu_notify();
 }

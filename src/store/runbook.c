@@ -148,7 +148,8 @@ targets_to_keep(const ZduRunbook *rb, const ZduFacts *f, JsonbContainer *phases,
 	ZduNewStep *s;
 	JsonbValue *targets;
 
-	if (zdu_get(isolate, "haproxy") == NULL || zdu_get(isolate, "state") == NULL)
+	/* What somebody else sees to is not for the worker to assert. */
+	if (zdu_get(isolate, "haproxy") == NULL || zdu_get(isolate, "state") == NULL || !zdu_phase_acts(isolate))
 		return NULL;
 	s = zdu_shape_step(rb->shapes, f, isolate, PHASE_ISOLATE, 0, back, vars, NULL, error);
 	if (s == NULL)

@@ -1,6 +1,6 @@
 -- Promise: what follows on a step is granted in the call that ends it, to whoever may carry it out and has a slot, and with a token of its own.
 BEGIN;
-SELECT plan(11);
+SELECT plan(15);
 
 SELECT zdu_set_runbook('ops', '{"zdu_runbook": 1, "node": {
 	"stop": {"exec": "svc", "only": "probe", "until": "$.up == false"},
@@ -37,6 +37,36 @@ SELECT is(call('x', done(true), 1, '{other,svc}'), 'app1 verify', 'W4: where the
 SELECT is(steps(), 'app1 verify running', 'W5: and the other is nobody''s until somebody has a slot');
 SELECT is(call('x', done(true), 0, '{other,svc}'), 'nothing', 'W4: with no slot nothing follows');
 SELECT is(call('y', '[]', 5, '{other,svc}'), 'app2 start, app3 stop', 'W4: nothing of it is lost');
+
+-- A node that was only taken out, and is detached besides: nothing is left to bring back.
+SELECT zdu_set_runbook('out', '{"zdu_runbook": 1, "node": {
+	"isolate": {"exec": "svc", "only": "probe", "until": "$.up == false"}, "drain": {"exec": "svc", "only": "probe", "until": "$.up == false"},
+	"stop": {"exec": "svc", "only": "probe", "until": "$.up == false"},
+	"verify": {"exec": "svc", "only": "probe", "until": "$.version == $version"}, "integrate": {"exec": "svc", "only": "probe", "until": "$.up == true"}}}');
+SELECT zdu_set_cluster('shop2', policy => 'wide', runbook => 'out');
+SELECT zdu_join('shop2', n, '1.0'), zdu_heartbeat('shop2', n, state => 'ACTIVE') FROM unnest('{app1,app2,app3,app4}'::text[]) n;
+SELECT zdu_begin('shop2', '1.1');
+CREATE FUNCTION call2(reports json, slots integer) RETURNS bigint LANGUAGE sql AS $$
+	DELETE FROM held;
+	INSERT INTO held SELECT node, phase, token, args FROM zdu_work('w', 'i1', 'shop2', reports, slots, programs => '{svc}') WHERE token IS NOT NULL;
+	SELECT count(*) FROM held $$;
+SELECT call2('[]', 1), zdu_detach('shop2', 'app1');
+SELECT call2(done(false), 0);
+SELECT zdu_cancel('shop2');
+SELECT is((SELECT count(*) FROM zdu.node JOIN zdu.cluster USING (cluster_id) WHERE cluster.name = 'shop2' AND taken), 0::bigint,
+		  'L23: a detached node that was only taken out is let go at once');
+SELECT is((SELECT count(*) FROM zdu.upgrade JOIN zdu.cluster USING (cluster_id) WHERE name = 'shop2' AND ended_at IS NULL), 0::bigint, 'L5: and the upgrade is over');
+
+-- Somebody else takes nodes out of the load balancer.
+SELECT lives_ok($$ SELECT zdu_set_runbook('others', '{"zdu_runbook": 1, "node": {
+	"isolate": {"haproxy": "/run/haproxy.sock", "server": "be/{node}", "state": "drain", "only": "probe"},
+	"stop": {"exec": "svc", "until": "$.up == false"}, "verify": {"exec": "svc", "only": "probe", "until": "$.version == $version"}}}'),
+	zdu_set_cluster('shop3', policy => 'wide', runbook => 'others'),
+	zdu_join('shop3', 'app1', '1.0'), zdu_join('shop3', 'app2', '1.0'), zdu_join('shop3', 'app3', '1.0') $$, 'W2: isolate may only look');
+SELECT zdu_heartbeat('shop3', n, state => 'ACTIVE') FROM unnest('{app1,app2,app3}'::text[]) n;
+SELECT zdu_begin('shop3', '1.1');
+SELECT is((SELECT string_agg(node || ' ' || phase || ' ' || verb || coalesce(' ' || (args->>'keep'), ''), ', ' ORDER BY node)
+		   FROM zdu_work('w', 'i1', 'shop3', '[]', 1, programs => '{svc}') WHERE token IS NOT NULL), 'app1 isolate probe', 'W2: then the worker asserts nothing');
 
 SELECT * FROM finish();
 ROLLBACK;
