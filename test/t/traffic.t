@@ -38,7 +38,9 @@ my %address = map { split /=/ } split / /, site($work, 'addresses');
 
 $zdu->sql(qq{
 	SELECT zdu_set_policy('shop', 'default', '{"max_unavailable": 2, "min_healthy_time": "500ms", "lease": "1s"}');
-	SELECT zdu_set_cluster('shop', policy => 'shop', runbook => 'local', vars => jsonb_build_object('haproxy', jsonb_build_array('$work/site/haproxy.sock'),
+	SELECT zdu_set_runbook('quick', jsonb_set(document, '{node}', (SELECT jsonb_object_agg(key, value || '{"timeout": "20s"}') FROM jsonb_each(document->'node'))))
+	FROM zdu.runbook WHERE name = 'local';
+	SELECT zdu_set_cluster('shop', policy => 'shop', runbook => 'quick', vars => jsonb_build_object('haproxy', jsonb_build_array('$work/site/haproxy.sock'),
 		'backend', 'shop', 'root', '$work/site/nodes', 'health', 'http://{address}/health'))});
 $zdu->sql("SELECT zdu_set_node('shop', '$_', '$address{$_}')") for sort keys %address;
 my @workers = map { $zdu->start('--name', $_, '--runbooks', "$build/runbooks") } qw(one two);
@@ -48,7 +50,7 @@ my $load = watch('load', $url, 200, 1000, "$work/site/releases/1.0.0", "$work/si
 my $sample = watch('sample', "$work/site/haproxy.sock", 'shop', map { "$_=$address{$_}" } sort keys %address);
 $zdu->sql(q{SELECT zdu_begin('shop', '1.1.0')});
 
-# Whoever drains app3 dies of it.
+# Whoever drains app3 dies of it.  If it has an action under way by then, that is waited for until its timeout: so it is short.
 ok($zdu->wait_sql(q{SELECT EXISTS (SELECT FROM zdu.event WHERE node = 'app3' AND new = 'drain running')}), 'W2: HAProxy is told to drain a node');
 my $holder = $zdu->sql(q{SELECT s.worker FROM zdu.step s JOIN zdu.node n USING (node_id) WHERE n.name = 'app3' AND s.phase = 'drain'});
 my ($killed, $left) = $holder eq 'one' ? @workers : reverse @workers;
